@@ -1,0 +1,80 @@
+"""The settings of `jobs.evaluate`: typed, each default once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.pipeline.command_line import section, setting
+from masc_core import defaults
+
+
+@dataclass
+class EncoderConfig:
+    name_or_path: str = setting(
+        defaults.CHECKPOINT, "SigLIP or SigLIP2 checkpoint: a directory or a hub id"
+    )
+    revision: str | None = setting(None, "hub branch, tag or commit; null is the default branch")
+    dtype: defaults.Dtype = setting("float32", "precision of the two towers")
+    max_num_patches: int = setting(
+        defaults.MAX_NUM_PATCHES, "patch budget of a NaFlex encoder; fixed-size ones ignore it"
+    )
+    compile: bool = setting(False, "torch.compile the vision tower")
+
+
+@dataclass
+class MetricConfig:
+    fg_threshold: float = setting(
+        defaults.FG_THRESHOLD, "mask weight from which a patch is foreground"
+    )
+    stripper: defaults.Stripper = setting(
+        "regex", "how the subject leaves the prompt; spacy needs the extra `spacy`"
+    )
+    reference_reduction: defaults.ReferenceReduction = setting(
+        "mean", "how CP against several references becomes one number"
+    )
+    min_fg_fraction: float = setting(
+        0.0, "skip a pair when a mask covers this share of its pixels or less; 0 skips none"
+    )
+    masks: list[str] = setting(["given"], "foreground masks to score with")
+    extra: list[str] = setting([], "further metrics, one column each")
+
+
+@dataclass
+class WorkersConfig:
+    count: int | str = setting(
+        "auto", "number of workers; auto: one a GPU, or one a machine without GPUs"
+    )
+    gpus: float | str = setting("auto", "GPUs a worker; auto: 1 on a cluster with GPUs, else 0")
+    cpus: int | str = setting("auto", "CPU cores a worker; auto: an equal share of the cluster's")
+    batch_size: int | str = setting("auto", "images a forward pass; auto: 32 on a GPU, 4 on a CPU")
+
+
+@dataclass
+class RayConfig:
+    address: str | None = setting(
+        None, "cluster to join (auto, or HOST:PORT); null: $RAY_ADDRESS, else Ray on this machine"
+    )
+
+
+@dataclass
+class LimitsConfig:
+    max_error_rate: float = setting(0.01, "share of error rows above which the exit status is 2")
+    max_shard_attempts: int = setting(3, "attempts at a shard before it is set aside in failed/")
+    max_image_pixels: int = setting(64_000_000, "larger images are errors, not decoded")
+
+
+@dataclass
+class EvaluateConfig:
+    samples: list[str] = setting([], "generation shards: URLs, brace ranges, globs")
+    references: list[str] = setting([], "reference shards: URLs, brace ranges, globs")
+    run: str = setting(help="directory of results; the same call goes on where it stopped")
+    overwrite: bool = setting(False, "remove what `run` holds and start anew")
+    encoder: EncoderConfig = section(EncoderConfig)
+    metric: MetricConfig = section(MetricConfig)
+    workers: WorkersConfig = section(WorkersConfig)
+    ray: RayConfig = section(RayConfig)
+    limits: LimitsConfig = section(LimitsConfig)
+
+
+KNOWN_MASKS: tuple[Literal["given"], ...] = ("given",)

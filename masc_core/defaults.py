@@ -1,0 +1,16 @@
+"""The metric's defaults and choices, in one place; cheap to import (no torch)."""
+
+from typing import Literal
+
+CHECKPOINT = "google/siglip2-so400m-patch16-naflex"
+"""The encoder behind the published figures (MaSC, arXiv 2605.22469)."""
+
+MAX_NUM_PATCHES = 1024
+"""Patch budget of a NaFlex encoder: a square image is a 32x32 grid."""
+
+FG_THRESHOLD = 0.5
+"""Weight at which a patch counts as foreground: above it for CP, at or above it for PF."""
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+Stripper = Literal["regex", "none", "spacy"]
+ReferenceReduction = Literal["mean", "max"]
