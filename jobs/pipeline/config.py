@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from jobs.pipeline.command_line import section, setting
+from jobs.pipeline.command_line import CallError, section, setting
 from masc_core import defaults
+from masc_core.further_metrics import FURTHER_METRICS
 
 
 @dataclass
@@ -77,4 +77,27 @@ class EvaluateConfig:
     limits: LimitsConfig = section(LimitsConfig)
 
 
-KNOWN_MASKS: tuple[Literal["given"], ...] = ("given",)
+def check(config: EvaluateConfig) -> None:
+    """What types alone cannot say of the settings.
+
+    Raises:
+        CallError: a value out of range, or a name that is not known.
+    """
+    for name, value, least, most in (
+        ("encoder.max_num_patches", config.encoder.max_num_patches, 1, 2**16),
+        ("metric.fg_threshold", config.metric.fg_threshold, 0.0, 1.0),
+        ("metric.min_fg_fraction", config.metric.min_fg_fraction, 0.0, 1.0),
+        ("limits.max_error_rate", config.limits.max_error_rate, 0.0, 1.0),
+        ("limits.max_shard_attempts", config.limits.max_shard_attempts, 1, 100),
+        ("limits.max_image_pixels", config.limits.max_image_pixels, 1, 2**40),
+    ):
+        if not least <= value <= most:
+            raise CallError(f"{name}={value}: expected {least} to {most}")
+    if config.metric.masks != ["given"]:
+        raise CallError(f"metric.masks={config.metric.masks}: the one mask known is 'given'")
+    for name in config.metric.extra:
+        if name not in FURTHER_METRICS:
+            known = ", ".join(FURTHER_METRICS) or "none yet"
+            raise CallError(f"metric.extra={name}: no such metric; known: {known}")
+    if len(set(config.metric.extra)) != len(config.metric.extra):
+        raise CallError(f"metric.extra={config.metric.extra}: a metric is named twice")

@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean
+
+help: ## what there is to make
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
+
+setup: $(VENV)/installed ## build .venv with everything that demo and test need
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+demo: $(VENV)/installed demo/made ## render a data set, score it, print the leaderboard
+	@$(BIN)/python -m jobs.evaluate conf/demo.yaml
+
+demo/made: | $(VENV)/installed
+	@$(BIN)/python -m jobs.render_demo out=demo/images
+	@$(BIN)/python -m jobs.pack manifest=demo/images/manifest.csv out=demo/shards shard_size=24 overwrite=true
+	@$(BIN)/python -m jobs.build_demo_encoder out=demo/encoder
+	@touch $@
+
+test: lint ## ruff, the type checker and pytest
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed ## ruff and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## remove what the demo made
+	rm -rf demo

@@ -1,0 +1,130 @@
+"""`python -m jobs.evaluate`: the main job, from shards of generated images to a leaderboard."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict, replace
+
+import ray
+from ray.exceptions import RayTaskError
+from rich.console import Console
+
+from jobs.pipeline.checkpoint import find_checkpoint
+from jobs.pipeline.cluster import join_cluster, lay_out
+from jobs.pipeline.command_line import (
+    EXIT_DONE,
+    EXIT_INCOMPLETE,
+    EXIT_TOO_MANY_ERRORS,
+    CallError,
+    run_command,
+)
+from jobs.pipeline.config import EvaluateConfig, check
+from jobs.pipeline.driver import Driver, Incomplete
+from jobs.pipeline.fingerprint import fingerprint_of
+from jobs.pipeline.leaderboard import leaderboard
+from jobs.pipeline.plan import Plan
+from jobs.pipeline.progress import Progress
+from jobs.pipeline.run_directory import RunDirectory, find_shards
+from jobs.pipeline.run_record import RunRecord
+from jobs.pipeline.storage import absolute, expand, without_credentials
+from jobs.pipeline.summary import Summary, summarise_run
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(config: EvaluateConfig, as_json: bool) -> int:
+    """Score WebDataset shards of generated images with MaSC, and rank the models that made them.
+
+    Every GPU of the Ray cluster (or the CPU, without one) takes a worker. Results go to RUN: one
+    row a sample in scores/, tables per model and concept in summary/. The same call again goes on
+    where it stopped.
+    """
+    check(config)
+    # Workers have working directories of their own.
+    config = replace(config, run=absolute(config.run))
+    shards = find_shards(expand(config.samples, "samples"))
+    references = expand(config.references, "references")
+    checkpoint = find_checkpoint(config.encoder)
+    fingerprint = fingerprint_of(config, checkpoint, references)
+    run = RunDirectory(config.run)
+    run.prepare(fingerprint, config.overwrite)
+    to_do = run.still_to_do(shards, fingerprint)
+    log.info("%d shards, %d of them scored before", len(shards), len(shards) - len(to_do))
+    if not to_do:
+        return _verdict(config, summarise_run(config.run), 0, as_json)
+
+    record = RunRecord(run, config, fingerprint, len(shards))
+    record.write("running")
+    try:
+        join_cluster(config.ray.address)
+        layout = lay_out(config.workers, len(to_do))
+        plan = Plan(config, checkpoint, fingerprint, layout.cpus, layout.batch_size)
+        with Progress(len(to_do)) as progress:
+            driver = Driver(plan, layout, run, to_do, references, progress)
+            driver.score_all()
+        summary = _reduce(config.run, driver)
+    except (KeyboardInterrupt, Incomplete) as error:
+        record.write("stopped")
+        log.error("%s; the same call goes on from here", error or "interrupted")
+        return EXIT_INCOMPLETE
+    finally:
+        ray.shutdown()
+    record.write(
+        "incomplete" if driver.set_aside else "done",
+        counts=asdict(summary.counts),
+        n_shards_scored=len(driver.reports),
+        n_shards_set_aside=len(driver.set_aside),
+        workers=driver.workers(),
+    )
+    return _verdict(config, summary, len(driver.set_aside), as_json)
+
+
+def _reduce(run: str, driver: Driver) -> Summary:
+    """Reduce on the cluster, where the parts are near.
+
+    Raises:
+        Incomplete: no shard could be scored, so there is nothing to reduce.
+    """
+    if not driver.reports and driver.set_aside:
+        raise Incomplete("no shard could be scored; failed/ in the run says why")
+    try:
+        return ray.get(ray.remote(summarise_run).remote(run))
+    except RayTaskError as error:
+        raise error.cause from error
+
+
+def _verdict(config: EvaluateConfig, summary: Summary, n_set_aside: int, as_json: bool) -> int:
+    """Print the result; the exit status."""
+    counts = summary.counts
+    if as_json:
+        document = {"run": config.run, "n_shards_set_aside": n_set_aside, **summary.document()}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    else:
+        Console().print(leaderboard(summary.model))
+    log.info(
+        "%d samples: %d ok, %d skipped, %d errors; %d shards set aside",
+        counts.n, counts.n_ok, counts.n_skipped, counts.n_error, n_set_aside,
+    )  # fmt: skip
+    log.info("scores, tables and leaderboard: %s", without_credentials(config.run))
+    if n_set_aside:
+        log.error("shards were set aside (see failed/); the same call tries them again")
+        return EXIT_INCOMPLETE
+    if counts.n_error > config.limits.max_error_rate * counts.n:
+        log.error(
+            "%d of %d samples could not be scored, more than limits.max_error_rate=%g allows; "
+            "the column `error` in scores/ says why",
+            counts.n_error, counts.n, config.limits.max_error_rate,
+        )  # fmt: skip
+        return EXIT_TOO_MANY_ERRORS
+    return EXIT_DONE
+
+
+def main() -> int:
+    """The command line."""
+    return run_command("evaluate", EvaluateConfig, evaluate, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

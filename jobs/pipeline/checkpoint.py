@@ -1,0 +1,106 @@
+"""Which encoder a run uses, found out without loading it.
+
+The driver does this before any worker starts: a wrong path is one line there, and the digest of the
+weights becomes part of the run's fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.pipeline.command_line import CallError
+from jobs.pipeline.config import EncoderConfig
+
+MODEL_TYPES = ("siglip", "siglip2")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+PROCESSOR = "preprocessor_config.json"
+PROCESSORS = (PROCESSOR, "processor_config.json")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An encoder that exists."""
+
+    name_or_path: str
+    """Absolute directory, or hub id."""
+    revision: str | None
+    """Commit on the hub; None for a directory."""
+    weights: str
+    """What tells these weights from others: `sha256:...` of the files, or `commit:...`."""
+    is_naflex: bool
+
+
+def find_checkpoint(config: EncoderConfig) -> Checkpoint:
+    """The checkpoint that the configuration names.
+
+    Raises:
+        CallError: no such directory or hub id, no safetensors weights or processor in it, or
+            another kind of model.
+    """
+    if Path(config.name_or_path).expanduser().is_dir():
+        return _in_directory(Path(config.name_or_path).expanduser().resolve())
+    # A hub id is NAME or OWNER/NAME.
+    if config.name_or_path.startswith((".", "/", "~")) or config.name_or_path.count("/") > 1:
+        raise CallError(f"encoder.name_or_path={config.name_or_path}: no such directory")
+    return _on_hub(config.name_or_path, config.revision)
+
+
+def _in_directory(path: Path) -> Checkpoint:
+    where = f"encoder.name_or_path={path}"
+    if not (path / "config.json").is_file():
+        raise CallError(f"{where}: no config.json in this directory; is it a checkpoint?")
+    model_type = _model_type(path / "config.json", where)
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights or not any((path / name).is_file() for name in WEIGHTS):
+        raise CallError(f"{where}: no weights in this directory ({' or '.join(WEIGHTS)})")
+    if not any((path / name).is_file() for name in PROCESSORS):
+        raise CallError(f"{where}: no image processor in this directory ({PROCESSOR})")
+    # The processor and the tokenizer change scores as the weights do.
+    return Checkpoint(
+        str(path), None, f"sha256:{_digest([*weights, *path.glob('*.json')])}", model_type == "siglip2"
+    )
+
+
+def _on_hub(name: str, revision: str | None) -> Checkpoint:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    where = f"encoder.name_or_path={name}"
+    try:
+        config = Path(hf_hub_download(name, "config.json", revision=revision))
+    except GatedRepoError as error:
+        raise CallError(
+            f"{where}: gated; accept its licence on huggingface.co and log in (hf auth login)"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise CallError(
+            f"{where}: no such directory, and as a hub id neither cached here nor reachable"
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CallError(f"{where}: no such directory, nor hub id: {reason}") from error
+    # The cache keeps files under the commit that the revision stands for.
+    commit = config.parent.name
+    return Checkpoint(name, commit, f"commit:{commit}", _model_type(config, where) == "siglip2")
+
+
+def _model_type(config: Path, where: str) -> str:
+    try:
+        model_type = json.loads(config.read_text())["model_type"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CallError(f"{where}: config.json names no model_type") from error
+    if model_type not in MODEL_TYPES:
+        raise CallError(f"{where}: model_type is {model_type!r}, not {' or '.join(MODEL_TYPES)}")
+    return model_type
+
+
+def _digest(files: list[Path]) -> str:
+    whole = hashlib.sha256()
+    for file in sorted(files):
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        whole.update(f"{file.name} {digest}\n".encode())
+    return whole.hexdigest()[:16]

@@ -1,0 +1,280 @@
+"""Handing out the work: encoders loaded, references encoded, shards scored.
+
+The driver hears of counts and never sees an image. A worker asks for nothing: whenever a call to it
+ends, the driver gives it the next piece, so the fastest worker gets the most shards. A worker that
+dies is replaced and its piece given out again; a shard that fails too often is set aside.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from jobs.pipeline.cluster import Layout
+from jobs.pipeline.command_line import CallError
+from jobs.pipeline.plan import Counts, Plan, ShardReport
+from jobs.pipeline.progress import Progress
+from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
+from jobs.pipeline.run_directory import RunDirectory, Shard
+from jobs.pipeline.storage import without_credentials
+from jobs.pipeline.worker import Place, start_worker
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+WAITING_SECONDS = 30.0
+"""After this long without a worker, say what is being waited for."""
+
+
+class Incomplete(Exception):
+    """The run cannot go on now; the same call may, later. The message says why."""
+
+
+@dataclass
+class Hand:
+    """A worker as the driver knows it."""
+
+    actor: Any
+    place: Place | None = None
+    has_references: bool = False
+    progress: Any = None
+    """The answer awaited to the last question for its progress."""
+    counts: Counts = field(default_factory=Counts)
+    """Rows of the shard at hand."""
+    n_shards: int = 0
+    n_samples: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call to a worker that has not ended."""
+
+    hand: Hand
+    finish: Callable[[Hand, Any], None]
+    retry: Callable[[str], None]
+    """Told the reason when the call fails and the worker is not to blame the configuration."""
+
+
+class Driver:
+    """Scores shards on a cluster that was joined."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        layout: Layout,
+        run: RunDirectory,
+        shards: list[Shard],
+        references: list[str],
+        progress: Progress,
+    ) -> None:
+        """Nothing starts before `score_all`."""
+        self._plan = plan
+        self._layout = layout
+        self._run = run
+        self._progress = progress
+        self._shards = deque(shards)
+        self._reference_urls = deque(references)
+        self._n_encoding = len(references)
+        self._entries: list[ReferenceEntry] = []
+        self._homes: dict[str, Any] = {}
+        self._references: Any = None
+        self._calls: dict[Any, Call] = {}
+        self._idle: list[Hand] = []
+        self._attempts: Counter[str] = Counter()
+        self.hands: list[Hand] = []
+        self.reports: list[ShardReport] = []
+        self.set_aside: list[Shard] = []
+
+    def score_all(self) -> None:
+        """Score every shard, or set it aside.
+
+        Raises:
+            CallError: the encoder or the references cannot be used.
+            Incomplete: the workers keep dying before they can score.
+        """
+        for _ in range(self._layout.count):
+            self._start_worker()
+        waited = 0.0
+        while self._calls:
+            ended, _ = ray.wait(list(self._calls), timeout=POLL_SECONDS)
+            for reference in ended:
+                self._end(reference)
+            if not any(hand.place for hand in self.hands):
+                waited += 0.0 if ended else POLL_SECONDS
+                if waited >= WAITING_SECONDS:
+                    waited = 0.0
+                    log.info("waiting for a worker to start: each asks for %s", self._needs())
+            self._show_progress()
+
+    def _needs(self) -> str:
+        gpus = f"{self._layout.gpus:g} GPU, " if self._layout.gpus else ""
+        free = ray.available_resources()
+        return (
+            f"{gpus}{self._layout.cpus} CPU; free in the cluster: "
+            f"{free.get('GPU', 0):g} GPU, {free.get('CPU', 0):g} CPU"
+        )
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Where each worker ran, and how much it scored."""
+        return [
+            {**asdict(hand.place), "shards": hand.n_shards, "samples": hand.n_samples}
+            for hand in self.hands
+            if hand.place
+        ]
+
+    # What a worker does next
+
+    def _start_worker(self) -> None:
+        hand = Hand(start_worker(self._layout))
+        self.hands.append(hand)
+        self._call(hand, hand.actor.load.remote(self._plan), self._loaded, self._load_failed)
+
+    def _give_work(self, hand: Hand) -> None:
+        if self._reference_urls:
+            url = self._reference_urls.popleft()
+            index, tokens = hand.actor.encode_references.options(num_returns=2).remote(url)
+            self._call(
+                hand,
+                index,
+                lambda hand, entries: self._encoded(hand, entries, tokens),
+                lambda reason: self._encoding_failed(url, reason),
+            )
+        elif self._n_encoding:
+            self._idle.append(hand)
+        elif not self._shards:
+            # Gives its device back at once, for others on the cluster.
+            ray.kill(hand.actor)
+        elif not hand.has_references:
+            hand.has_references = True
+            done = hand.actor.use_references.remote(self._references, self._homes)
+            self._call(hand, done, lambda hand, _: self._give_work(hand), log.warning)
+        else:
+            shard = self._shards.popleft()
+            report = hand.actor.score_shard.remote(shard)
+            self._call(hand, report, self._scored, lambda reason: self._shard_failed(shard, reason))
+
+    def _call(
+        self,
+        hand: Hand,
+        reference: Any,
+        finish: Callable[[Hand, Any], None],
+        retry: Callable[[str], None],
+    ) -> None:
+        self._calls[reference] = Call(hand, finish, retry)
+
+    # What happens when a call ends
+
+    def _end(self, reference: Any) -> None:
+        call = self._calls.pop(reference)
+        try:
+            answer = ray.get(reference)
+        except RayTaskError as error:
+            if isinstance(error.cause, CallError):
+                raise error.cause from error
+            call.retry(_reason(error.cause))
+            self._give_work(call.hand)
+        except RayError as error:
+            call.retry(_reason(error))
+            self._replace(call.hand)
+        else:
+            call.finish(call.hand, answer)
+
+    def _replace(self, hand: Hand) -> None:
+        ray.kill(hand.actor)
+        self.hands.remove(hand)
+        if self._shards or self._n_encoding:
+            self._start_worker()
+
+    def _loaded(self, hand: Hand, place: Place) -> None:
+        hand.place = place
+        self._give_work(hand)
+
+    def _load_failed(self, reason: str) -> None:
+        self._attempts["load"] += 1
+        if self._attempts["load"] >= self._plan.config.limits.max_shard_attempts:
+            raise Incomplete(f"workers cannot load the encoder: {reason}")
+        log.warning("a worker did not start: %s", reason)
+
+    def _encoded(self, hand: Hand, entries: list[ReferenceEntry], tokens: Any) -> None:
+        self._entries.extend(entries)
+        self._homes.update({entry.key: tokens for entry in entries})
+        self._n_encoding -= 1
+        if not self._n_encoding:
+            self._share_references()
+        self._give_work(hand)
+
+    def _share_references(self) -> None:
+        index = ReferenceIndex(self._entries)
+        for entry in index.by_key.values():
+            if entry.error:
+                log.warning("reference %s in %s: %s", entry.key, entry.shard, entry.error)
+        self._references = ray.put(index)
+        idle, self._idle = self._idle, []
+        for hand in idle:
+            self._give_work(hand)
+
+    def _encoding_failed(self, url: str, reason: str) -> None:
+        shown = without_credentials(url)
+        if self._spent(f"reference {url}"):
+            raise CallError(f"references={shown}: cannot be read: {reason}")
+        log.warning("reference shard %s failed, will be tried again: %s", shown, reason)
+        self._reference_urls.append(url)
+
+    def _scored(self, hand: Hand, report: ShardReport) -> None:
+        hand.n_shards += 1
+        hand.n_samples += report.counts.total
+        hand.counts = Counts()
+        self.reports.append(report)
+        if report.first_error:
+            log.warning(
+                "%s: %d samples could not be scored, the first: %s",
+                report.shard_id,
+                report.counts.error,
+                report.first_error,
+            )
+        self._give_work(hand)
+
+    def _shard_failed(self, shard: Shard, reason: str) -> None:
+        shown = without_credentials(shard.url)
+        if self._spent(shard.url):
+            log.error("shard %s is set aside: %s", shown, reason)
+            self._run.set_aside(shard, self._attempts[shard.url], reason)
+            self.set_aside.append(shard)
+        else:
+            log.warning("shard %s failed, will be tried again: %s", shown, reason)
+            self._shards.append(shard)
+
+    def _spent(self, piece: str) -> bool:
+        """Count an attempt; whether it was the last."""
+        self._attempts[piece] += 1
+        return self._attempts[piece] >= self._plan.config.limits.max_shard_attempts
+
+    # What is shown meanwhile
+
+    def _show_progress(self) -> None:
+        for hand in self.hands:
+            if hand.progress is not None and ray.wait([hand.progress], timeout=0)[0]:
+                try:
+                    hand.counts = ray.get(hand.progress)
+                except RayError:
+                    pass  # the worker died; its call says so
+                hand.progress = None
+            if hand.progress is None and hand.has_references:
+                hand.progress = hand.actor.progress.remote()
+        at_hand = sum((hand.counts for hand in self.hands), Counts())
+        committed = sum((report.counts for report in self.reports), Counts())
+        self._progress.show(
+            len(self.reports) + len(self.set_aside), committed + at_hand, len(self.hands)
+        )
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error that says something, with its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -1,0 +1,180 @@
+"""The directory of a run: what is committed, what was given up on, and what is still to do.
+
+    RUN/run.json                    configuration, fingerprint, versions, counts, timings, state
+    RUN/scores/<shard-id>.parquet   one committed part a shard
+    RUN/failed/<shard-id>.json      a shard given up on
+
+The appearing of a part under its final name is its commit. Its footer says what it was made from,
+so that a resumed run knows which parts still stand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.pipeline.command_line import CallError
+from jobs.pipeline.fingerprint import Fingerprint, differing
+from jobs.pipeline.storage import (
+    Version,
+    join,
+    open_filesystem,
+    version_of,
+    without_credentials,
+    write_in_one_step,
+)
+
+FOOTER_KEY = b"masc"
+"""Key of the part's own metadata in its Parquet footer: JSON, {"fingerprint", "source"}."""
+
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A generation shard, as it lies in storage when the run begins."""
+
+    url: str
+    version: Version
+
+    @property
+    def id(self) -> str:
+        """Name of its part: the file's own name, and a digest of where it lies."""
+        shown = without_credentials(self.url)
+        stem = shown.rpartition("/")[2].split(".")[0]
+        readable = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:80]
+        return f"{readable}-{hashlib.sha256(shown.encode()).hexdigest()[:8]}"
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """What the part's footer says of the shard."""
+        return {"url": without_credentials(self.url), **asdict(self.version)}
+
+
+def find_shards(urls: list[str]) -> list[Shard]:
+    """The shards at `urls`, with their present versions."""
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        versions = list(pool.map(version_of, urls))
+    return [Shard(url, version) for url, version in zip(urls, versions, strict=True)]
+
+
+class RunDirectory:
+    """A run's directory, local or on object storage."""
+
+    def __init__(self, url: str) -> None:
+        """Name the directory; nothing is read or written yet."""
+        self.url = url
+        self._fs, self._path = open_filesystem(url)
+
+    def prepare(self, fingerprint: Fingerprint, overwrite: bool) -> None:
+        """Make sure that what the directory holds was made by the same configuration.
+
+        Raises:
+            CallError: it was not, naming the keys that differ; or the place cannot be written to.
+        """
+        if overwrite and self._fs.exists(self._path):
+            self._remove_results()
+        described = self.read_description()
+        if described is not None:
+            self._refuse_difference(fingerprint, described.get("fingerprint", {}))
+        try:
+            self._fs.makedirs(join(self._path, "scores"), exist_ok=True)
+        except OSError as error:
+            shown = without_credentials(self.url)
+            raise CallError(f"run={shown}: cannot be written to: {error}") from error
+
+    def read_description(self) -> dict[str, Any] | None:
+        """What `run.json` says; None where there is none."""
+        try:
+            return json.loads(self._fs.cat_file(join(self._path, "run.json")))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            shown = without_credentials(self.url)
+            raise CallError(f"run={shown}: run.json is not JSON: {error}") from error
+
+    def describe(self, description: dict[str, Any]) -> None:
+        """Write `run.json`."""
+        self._write("run.json", _json(description))
+
+    def still_to_do(self, shards: Iterable[Shard], fingerprint: Fingerprint) -> list[Shard]:
+        """The shards without a part, or whose part was made from another version of them.
+
+        Raises:
+            CallError: a part was made by another configuration.
+        """
+        present = set(self.parts())
+        candidates = list(shards)
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            stands = pool.map(
+                lambda shard: shard.id in present and self._stands(shard, fingerprint), candidates
+            )
+            return [shard for shard, done in zip(candidates, stands, strict=True) if not done]
+
+    def parts(self) -> list[str]:
+        """The ids of the committed parts."""
+        try:
+            names = self._fs.ls(join(self._path, "scores"), detail=False)
+        except FileNotFoundError:
+            return []
+        files = [name.rpartition("/")[2] for name in names]
+        return [name.removesuffix(".parquet") for name in files if name.endswith(".parquet")]
+
+    def commit(self, shard: Shard, table: pa.Table, fingerprint: Fingerprint) -> None:
+        """Write the shard's part, in one step."""
+        footer = {"fingerprint": fingerprint, "source": shard.source}
+        buffer = pa.BufferOutputStream()
+        pq.write_table(
+            table.replace_schema_metadata({FOOTER_KEY: json.dumps(footer)}),
+            buffer,
+            compression="zstd",
+        )
+        content = buffer.getvalue().to_pybytes()
+        self._write(f"scores/{shard.id}.parquet", content)
+        self._remove(f"failed/{shard.id}.json")
+
+    def set_aside(self, shard: Shard, attempts: int, error: str) -> None:
+        """Note a shard that was given up on; it is tried again by the next call."""
+        note = {"url": without_credentials(shard.url), "attempts": attempts, "error": error}
+        self._write(f"failed/{shard.id}.json", _json(note))
+
+    def _stands(self, shard: Shard, fingerprint: Fingerprint) -> bool:
+        with self._fs.open(join(self._path, "scores", f"{shard.id}.parquet"), "rb") as file:
+            try:
+                footer = json.loads(pq.read_metadata(file).metadata.get(FOOTER_KEY, b"{}"))
+            except pa.ArrowInvalid:
+                return False  # not Parquet: its writer's storage is not as atomic as promised
+        self._refuse_difference(fingerprint, footer.get("fingerprint", {}))
+        return footer.get("source") == shard.source
+
+    def _refuse_difference(self, ours: Fingerprint, theirs: Fingerprint) -> None:
+        if differences := differing(ours, theirs):
+            raise CallError(
+                f"run={without_credentials(self.url)} was made with another configuration: "
+                f"{'; '.join(differences)}. Name another run, or start it anew with overwrite=true"
+            )
+
+    def _remove_results(self) -> None:
+        """Remove what a run writes, and nothing else that may lie there."""
+        for name in ("run.json", "scores", "failed", "summary", "report"):
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        path = join(self._path, name)
+        if self._fs.exists(path):
+            self._fs.rm(path, recursive=True)
+
+    def _write(self, name: str, content: bytes) -> None:
+        write_in_one_step(self._fs, join(self._path, name), content)
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()

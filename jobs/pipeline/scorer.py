@@ -1,0 +1,285 @@
+"""The way of a shard: URL, samples, batches of one patch grid, scores, rows, committed part.
+
+Knows nothing of Ray: a worker holds a `ShardScorer` and calls it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from jobs.pipeline.batches import batches_of_one_grid
+from jobs.pipeline.command_line import CallError
+from jobs.pipeline.plan import Counts, Plan, ShardReport
+from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
+from jobs.pipeline.reference_store import ReferenceStore, Tokens
+from jobs.pipeline.rows import ERROR, OK, SKIPPED, scores_schema
+from jobs.pipeline.run_directory import RunDirectory, Shard
+from jobs.pipeline.samples import (
+    GenerationFields,
+    SampleError,
+    decode_image,
+    decode_mask,
+    read_generation,
+    read_reference,
+)
+from jobs.pipeline.shards import READ_AT_ONCE, RawSample, read_samples
+from jobs.pipeline.storage import open_filesystem, without_credentials
+from jobs.pipeline.threads import map_in_threads
+from masc_core import MaSC, Prepared, Score
+
+
+@dataclass
+class Row:
+    """A sample on its way to a row of `scores/`."""
+
+    key: str
+    position: int
+    fields: GenerationFields
+    prepared: Prepared | None = None
+    """Set when the sample is to be scored."""
+    references: list[ReferenceEntry] = field(default_factory=list)
+    subject: str | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    """What scoring, skipping or failing it adds."""
+
+
+class ShardScorer:
+    """Scores shards with one encoder."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Load the encoder."""
+        torch.set_num_threads(plan.threads)
+        config = plan.config
+        self._plan = plan
+        self._run = RunDirectory(config.run)
+        self._masc = MaSC.from_pretrained(
+            plan.checkpoint.name_or_path,
+            revision=plan.checkpoint.revision,
+            dtype=config.encoder.dtype,
+            max_num_patches=config.encoder.max_num_patches,
+            compile=config.encoder.compile,
+            fg_threshold=config.metric.fg_threshold,
+            stripper=config.metric.stripper,
+            reference_reduction=config.metric.reference_reduction,
+            further=config.metric.extra,
+        )
+        self._references: ReferenceStore | None = None
+        self._schema = scores_schema(config.metric.extra)
+        self._pool = ThreadPoolExecutor(max_workers=plan.threads, thread_name_prefix="decode")
+        self.counts = Counts()
+        """Of the shard at hand; read from another thread, for progress."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoder is."""
+        return self._masc.encoder.device
+
+    def encode_references(self, url: str) -> tuple[list[ReferenceEntry], Tokens]:
+        """Encode a reference shard. One that cannot be encoded is an entry that says why."""
+        entries: list[ReferenceEntry] = []
+        tokens: dict[str, np.ndarray] = {}
+        with _open(url) as stream:
+            for raw in read_samples(stream):
+                entry, tokens[raw.key] = self._encode_reference(raw, without_credentials(url))
+                entries.append(entry)
+        return entries, tokens
+
+    def use_references(self, index: ReferenceIndex, tokens: Callable[[str], np.ndarray]) -> None:
+        """Score against these from now on; `tokens(key)` gives a reference's patch tokens."""
+        self._references = ReferenceStore(index, tokens, self.device)
+
+    def score_shard(self, shard: Shard) -> ShardReport:
+        """Score every sample of a shard and commit its part.
+
+        Raises:
+            tarfile.TarError, OSError: the shard cannot be read to its end, or the part not written.
+        """
+        started = time.monotonic()
+        self.counts = Counts()
+        rows: dict[str, Row] = {}
+        ahead = 2 * self._plan.batch_size
+        with (
+            _open(shard.url) as stream,
+            closing(
+                map_in_threads(self._prepare, enumerate(read_samples(stream)), self._pool, ahead)
+            ) as prepared,
+        ):
+            to_score = self._keep(prepared, rows)
+            for batch in batches_of_one_grid(to_score, _grid_of, self._plan.batch_size):
+                self._score(batch)
+        table = self._table(shard, rows)
+        self._run.commit(shard, table, self._plan.fingerprint)
+        return ShardReport(
+            shard.id, self.counts, time.monotonic() - started, _first_error(rows.values())
+        )
+
+    def _prepare(self, numbered: tuple[int, RawSample]) -> Row:
+        """Decode a sample, in a thread. What is wrong with it ends in its row, not in a raise."""
+        position, raw = numbered
+        row = Row(raw.key, position, GenerationFields())
+        try:
+            self._fill(row, raw)
+        except SampleError as error:
+            row.columns = {"status": ERROR, "error": str(error)}
+        return row
+
+    def _fill(self, row: Row, raw: RawSample) -> None:
+        assert self._references is not None
+        limits, metric = self._plan.config.limits, self._plan.config.metric
+        fields = row.fields
+        read_generation(raw, fields)
+        assert fields.concept is not None
+        assert fields.prompt is not None
+        row.references = self._references.index.chosen(fields.concept, fields.references)
+        row.subject = fields.subject or next(
+            (entry.subject for entry in row.references if entry.subject), None
+        )
+        mask = decode_mask(raw, limits.max_image_pixels)
+        image = decode_image(raw, limits.max_image_pixels)
+        prepared = self._masc.prepare(image, mask, fields.prompt, row.subject)
+        too_small = _too_small(prepared.fg_fraction, row.references, metric.min_fg_fraction)
+        if too_small:
+            row.columns = {"status": SKIPPED, "error": too_small}
+        else:
+            row.prepared = prepared
+
+    def _keep(self, rows: Iterator[Row], kept: dict[str, Row]) -> Iterator[Row]:
+        """Note every row under its key, and pass on those to score."""
+        for row in rows:
+            # A key that comes back is an error, and what it was before is void.
+            kept[row.key] = row
+            status = row.columns.get("status")
+            self.counts.error += status == ERROR
+            self.counts.skipped += status == SKIPPED
+            if row.prepared is not None:
+                yield row
+
+    def _score(self, batch: list[Row]) -> None:
+        """One forward pass; the rows then let go of their pixels."""
+        assert self._references is not None
+        store = self._references
+        scores = self._masc.score_prepared(
+            [row.prepared for row in batch if row.prepared is not None],
+            [[store.get(entry) for entry in row.references] for row in batch],
+        )
+        for row, score in zip(batch, scores, strict=True):
+            row.columns = _columns(score, row.references)
+            row.prepared = None
+        self.counts.ok += len(batch)
+
+    def _table(self, shard: Shard, rows: dict[str, Row]) -> pa.Table:
+        """The part, in the shard's order."""
+        shown = without_credentials(shard.url)
+        in_order = sorted(rows.values(), key=lambda row: row.position)
+        self.counts = Counts(
+            *(sum(row.columns["status"] == s for row in in_order) for s in (OK, SKIPPED, ERROR))
+        )
+        columns = [
+            {
+                "key": row.key,
+                "shard": shown,
+                **vars(row.fields),
+                "references": [entry.key for entry in row.references] or row.fields.references,
+                "n_references": len(row.references) or None,
+                "subject": row.subject or row.fields.subject,
+                **row.columns,
+            }
+            for row in in_order
+        ]
+        return pa.Table.from_pylist(columns, schema=self._schema)
+
+    def _encode_reference(self, raw: RawSample, shard: str) -> tuple[ReferenceEntry, np.ndarray]:
+        """Encode a reference; if that fails, an entry that says why.
+
+        Raises:
+            CallError: it cannot even be told which concept it is of, so not what it would spoil.
+        """
+        try:
+            fields = read_reference(raw)
+        except SampleError as error:
+            raise CallError(f"references={shard}: {raw.key}: {error}") from error
+        entry = ReferenceEntry(raw.key, shard, fields.concept, fields.subject)
+        try:
+            mask = decode_mask(raw, self._plan.config.limits.max_image_pixels)
+            image = decode_image(raw, self._plan.config.limits.max_image_pixels)
+        except SampleError as error:
+            nothing = np.empty((0, self._masc.encoder.dim), np.float32)
+            return replace(entry, error=str(error)), nothing
+        [reference] = self._masc.encode_references([image], [mask])
+        encoded = replace(
+            entry,
+            n_patches=reference.n_patches,
+            fg_weight=reference.fg_weight,
+            fg_fraction=reference.fg_fraction,
+        )
+        return encoded, reference.tokens.cpu().numpy()
+
+
+def _open(url: str) -> IO[bytes]:
+    fs, path = open_filesystem(url)
+    return fs.open(path, "rb", block_size=READ_AT_ONCE)
+
+
+def _grid_of(row: Row) -> tuple[int, int]:
+    assert row.prepared is not None
+    return row.prepared.grid
+
+
+def _columns(score: Score, references: list[ReferenceEntry]) -> dict[str, Any]:
+    """What a score adds to its row."""
+    empty = [
+        f"reference {entry.key} has no foreground patch"
+        for entry, n in zip(references, score.n_ref_fg_patches, strict=True)
+        if n == 0
+    ]
+    reasons = empty + (["pf: no background patch"] if math.isnan(score.pf) else [])
+    return {
+        "text": score.text,
+        "subject_found": score.subject_found,
+        "cp": score.cp,
+        "pf": score.pf,
+        "cp_per_reference": score.cp_per_reference,
+        "n_ref_fg_patches": score.n_ref_fg_patches,
+        "n_fg_patches": score.n_fg_patches,
+        "n_bg_patches": score.n_bg_patches,
+        "n_patches": score.n_patches,
+        "grid_h": score.grid[0],
+        "grid_w": score.grid[1],
+        "fg_fraction": score.fg_fraction,
+        "status": OK,
+        "error": "; ".join(reasons) or None,
+        **score.further,
+    }
+
+
+def _too_small(
+    fg_fraction: float, references: list[ReferenceEntry], least: float
+) -> str | None:
+    """Why a pair is left out: one of its masks covers `least` of its pixels or less."""
+    if least <= 0:
+        return None
+    if fg_fraction <= least:
+        return f"mask.png: foreground is {fg_fraction:.4f} of the pixels, not over {least}"
+    for entry in references:
+        if entry.fg_fraction <= least:
+            return (
+                f"reference {entry.key}: foreground is {entry.fg_fraction:.4f} of the pixels, "
+                f"not over {least}"
+            )
+    return None
+
+
+def _first_error(rows: Any) -> str | None:
+    return next(
+        (f"{r.key}: {r.columns['error']}" for r in rows if r.columns["status"] == ERROR), None
+    )

@@ -1,0 +1,91 @@
+"""The Ray actor: one encoder on one device, scoring one shard at a time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from jobs.pipeline.cluster import Layout
+from jobs.pipeline.plan import Counts, Plan, ShardReport
+from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
+from jobs.pipeline.run_directory import Shard
+
+if TYPE_CHECKING:
+    from jobs.pipeline.reference_store import Tokens
+    from jobs.pipeline.scorer import ShardScorer
+
+
+OPEN_REFERENCE_SHARDS = 8
+"""Reference shards that a worker keeps open; one from another node is then also held on its own."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker runs."""
+
+    node: str
+    """Ray's id of the node."""
+    gpus: list[str]
+    """Ids, on that node, of the GPUs that are its own."""
+    device: str
+    """Where torch put the encoder."""
+    pid: int
+
+
+@ray.remote(concurrency_groups={"progress": 1})
+class Worker:
+    """Scores shards. `load` comes first, then references, then shards, one at a time."""
+
+    def __init__(self) -> None:
+        """Nothing is loaded yet, so that what goes wrong in loading is an answer, not a death."""
+        self._scorer: ShardScorer | None = None
+
+    def load(self, plan: Plan) -> Place:
+        """Load the encoder."""
+        # Progress bars of N workers over one another tell nobody anything.
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+        # Only here: the driver, which imports this module too, needs no torch.
+        from jobs.pipeline.scorer import ShardScorer
+
+        self._scorer = ShardScorer(plan)
+        context = ray.get_runtime_context()
+        return Place(
+            node=context.get_node_id(),
+            gpus=list(context.get_accelerator_ids().get("GPU", [])),
+            device=str(self._scorer.device),
+            pid=os.getpid(),
+        )
+
+    def encode_references(self, url: str) -> tuple[list[ReferenceEntry], Tokens]:
+        """Encode a reference shard: the index of it, and the tokens, as two objects."""
+        assert self._scorer is not None
+        return self._scorer.encode_references(url)
+
+    def use_references(self, index: ReferenceIndex, homes: dict[str, Any]) -> None:
+        """Score against these; `homes` tells in which object a reference's tokens are."""
+        assert self._scorer is not None
+
+        # Within a node the object store lends its memory: nothing is copied.
+        opened = lru_cache(maxsize=OPEN_REFERENCE_SHARDS)(ray.get)
+        self._scorer.use_references(index, lambda key: opened(homes[key])[key])
+
+    def score_shard(self, shard: Shard) -> ShardReport:
+        """Score a shard and commit its part."""
+        assert self._scorer is not None
+        return self._scorer.score_shard(shard)
+
+    @ray.method(concurrency_group="progress")
+    def progress(self) -> Counts:
+        """Rows of the shard at hand so far; answers while it is being scored."""
+        return self._scorer.counts if self._scorer else Counts()
+
+
+def start_worker(layout: Layout) -> Any:
+    """A new worker actor, with a device of its own where there are GPUs."""
+    return Worker.options(  # type: ignore[attr-defined]
+        num_gpus=layout.gpus, num_cpus=layout.cpus, scheduling_strategy="SPREAD"
+    ).remote()

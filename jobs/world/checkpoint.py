@@ -1,0 +1,119 @@
+"""A complete SigLIP checkpoint with random weights, for where scores need not mean anything.
+
+What it writes loads like a trained one, through `AutoModel` and `AutoProcessor`, in a second and
+without a network.
+"""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from masc_core.torchvision_compat import import_torchvision
+
+TEXT_LENGTH = 64
+"""Tokens that every prompt is padded or cut to, as in the released SigLIP checkpoints."""
+
+_SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
+_SPACE = "▁"
+
+
+def write_random_checkpoint(
+    path: str | Path,
+    *,
+    naflex: bool = True,
+    seed: int = 0,
+    hidden_size: int = 64,
+    layers: int = 2,
+    heads: int = 4,
+    patch_size: int = 16,
+    image_size: int = 224,
+) -> None:
+    """Write config, weights (float32 safetensors), image processor and tokenizer into `path`.
+
+    The same arguments write the same bytes.
+
+    Args:
+        path: directory; made if missing.
+        naflex: a SigLIP2 NaFlex model, of free image size; else a fixed-size SigLIP model.
+        hidden_size: width of both towers and of the embeddings; a multiple of `heads`.
+        layers: of each tower.
+        image_size: side of the fixed-size model's input, in pixels; NaFlex has none.
+    """
+    import_torchvision()
+    import transformers
+
+    tokenizer = _tokenizer()
+    tower = {
+        "hidden_size": hidden_size,
+        "intermediate_size": 4 * hidden_size,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+    text = {
+        **tower,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": TEXT_LENGTH,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    vision = {**tower, "patch_size": patch_size}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: Any
+        processor: Any
+        if naflex:
+            model = transformers.Siglip2Model(
+                transformers.Siglip2Config(text_config=text, vision_config=vision)
+            )
+            processor = transformers.Siglip2Processor(
+                transformers.Siglip2ImageProcessor(patch_size=patch_size), tokenizer
+            )
+        else:
+            vision["image_size"] = image_size
+            model = transformers.SiglipModel(
+                transformers.SiglipConfig(text_config=text, vision_config=vision)
+            )
+            size = {"height": image_size, "width": image_size}
+            processor = transformers.SiglipProcessor(
+                transformers.SiglipImageProcessor(size=size), tokenizer
+            )
+    model.save_pretrained(path)
+    processor.save_pretrained(path)
+
+
+def _tokenizer() -> Any:
+    """A SigLIP2 tokenizer that knows pairs of letters, letters, and every byte.
+
+    Any text has a token for all of it: what is not plain English is spelled in UTF-8 bytes. Pairs
+    let a prompt of about a hundred characters fit `TEXT_LENGTH`.
+    """
+    from tokenizers.processors import TemplateProcessing
+    from transformers import Siglip2Tokenizer
+
+    letters = string.ascii_lowercase
+    # Earlier merges go first: a word is cut in the same way wherever it stands.
+    merges = [(first, second) for first in _SPACE + letters for second in letters]
+    pieces = [
+        *_SPECIAL,
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        _SPACE,
+        *letters,
+        *string.digits,
+        *string.punctuation,
+        *(first + second for first, second in merges),
+    ]
+    tokenizer = Siglip2Tokenizer(
+        vocab={piece: index for index, piece in enumerate(pieces)},
+        merges=merges,
+        padding_side="right",
+        model_max_length=TEXT_LENGTH,
+    )
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", tokenizer.eos_token_id)]
+    )
+    return tokenizer

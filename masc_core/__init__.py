@@ -1,0 +1,42 @@
+"""MaSC, a masked similarity metric for concept-driven generation (arXiv 2605.22469).
+
+Tensors in, scores out: this package knows nothing of Ray, tar files or storage.
+
+>>> from masc_core import MaSC                                              # doctest: +SKIP
+>>> masc = MaSC.from_pretrained("google/siglip2-so400m-patch16-naflex")     # doctest: +SKIP
+>>> masc.score(photo, photo_mask, image, mask, "a cat on a beach", "cat")   # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from masc_core.encoder import Encoder
+    from masc_core.metric import Generation, MaSC, Prepared, Reference, Score
+    from masc_core.subject import strip_subject
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Encoder",
+    "Generation",
+    "MaSC",
+    "Prepared",
+    "Reference",
+    "Score",
+    "strip_subject",
+]
+
+_HOMES = {
+    "Encoder": "masc_core.encoder",
+    "strip_subject": "masc_core.subject",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported at first use: torch takes seconds, and a command's `--help` needs none of it."""
+    if name in __all__:
+        return getattr(importlib.import_module(_HOMES.get(name, "masc_core.metric")), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

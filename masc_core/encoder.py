@@ -1,0 +1,229 @@
+"""The frozen encoder: images to patch tokens, prompts to text embeddings.
+
+Works with any SigLIP or SigLIP2 checkpoint, fixed-size or NaFlex; which of the two it is is read
+from its configuration, never from its name. Images of one patch grid are encoded together, cut to
+their true length: without padding there is no attention mask, so the fast attention kernels apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from PIL import Image
+
+from masc_core import defaults
+from masc_core.pooling import AttentionPool
+from masc_core.torchvision_compat import import_torchvision
+
+Grid = tuple[int, int]
+"""Patch grid (Hp, Wp), row-major."""
+
+MODEL_TYPES = {"siglip": "fixed-size", "siglip2": "NaFlex"}
+"""`model_type` in a checkpoint's config.json. SigLIP2's fixed-size checkpoints are `siglip`."""
+
+
+class Encoder:
+    """A SigLIP or SigLIP2 checkpoint, ready to encode. `Encoder.from_pretrained` makes one.
+
+    Attributes:
+        is_naflex: whether the image size is free, within a patch budget.
+        max_num_patches: that budget; for a fixed-size encoder the patches of its image size.
+        dim: width D of patch tokens and embeddings.
+        text_length: tokens that a prompt is padded or cut to.
+        dtype: precision of the two towers. The pooling head is always float32.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        max_num_patches: int = defaults.MAX_NUM_PATCHES,
+        compile: bool = False,
+    ) -> None:
+        """Wrap a `SiglipModel` or `Siglip2Model` and its processor.
+
+        The model is taken over: its towers become `dtype`, on `device`.
+
+        Raises:
+            ValueError: not such a model, without a pooling head, or with patches that do not
+                divide its image size.
+        """
+        config = model.config
+        if config.model_type not in MODEL_TYPES:
+            raise ValueError(
+                f"model_type is {config.model_type!r}; MaSC needs {' or '.join(MODEL_TYPES)}"
+            )
+        if not getattr(config.vision_config, "vision_use_head", True):
+            raise ValueError("the vision tower has no pooling head (vision_use_head is false)")
+        self.is_naflex = config.model_type == "siglip2"
+        self.dim = int(config.vision_config.hidden_size)
+        self.text_length = int(config.text_config.max_position_embeddings)
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._patch_size = int(config.vision_config.patch_size)
+        if self.is_naflex:
+            self.max_num_patches = max_num_patches
+        else:
+            side, rest = divmod(int(config.vision_config.image_size), self._patch_size)
+            if rest:
+                raise ValueError(
+                    f"image_size {config.vision_config.image_size} is not a multiple of "
+                    f"patch_size {self._patch_size}"
+                )
+            self._fixed_grid: Grid = (side, side)
+            self.max_num_patches = side * side
+        self._image_processor = processor.image_processor
+        self._processor = processor
+        model = model.eval().requires_grad_(False)
+        # Before the towers are rounded: pooling costs nothing, so it stays float32.
+        self._pool = AttentionPool(model.vision_model.head).to(self.device)
+        model = model.to(self.device, dtype)
+        self._vision = model.vision_model
+        self._text = model.text_model
+        self._layers: Any = torch.compile(self._run_layers) if compile else self._run_layers
+        # 64 grids of SO400M at 1024 patches are 300 MB.
+        self._positions = lru_cache(maxsize=64)(self._compute_positions)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str = defaults.CHECKPOINT,
+        *,
+        revision: str | None = None,
+        dtype: defaults.Dtype | torch.dtype = "float32",
+        device: torch.device | str | None = None,
+        max_num_patches: int = defaults.MAX_NUM_PATCHES,
+        compile: bool = False,
+    ) -> Encoder:
+        """Load a checkpoint from a directory or the hub; weights as safetensors only.
+
+        Args:
+            name_or_path: directory written by `save_pretrained`, or hub id.
+            revision: hub branch, tag or commit.
+            dtype: precision of the two towers; "float32" equals the authors' scorer.
+            device: by default CUDA, else Apple's MPS, else the CPU.
+            max_num_patches: NaFlex patch budget; ignored by fixed-size checkpoints.
+            compile: `torch.compile` the vision layers (pays off on long runs of few patch grids).
+
+        Raises:
+            OSError: no such checkpoint, or no safetensors weights in it.
+            ValueError: not a SigLIP or SigLIP2 checkpoint.
+        """
+        import_torchvision()
+        from transformers import AutoConfig, AutoModel, AutoProcessor
+
+        config = AutoConfig.from_pretrained(name_or_path, revision=revision)
+        if config.model_type not in MODEL_TYPES:
+            raise ValueError(
+                f"{name_or_path}: model_type is {config.model_type!r}; "
+                f"MaSC needs {' or '.join(MODEL_TYPES)}"
+            )
+        model = AutoModel.from_pretrained(
+            name_or_path, revision=revision, dtype=torch.float32, use_safetensors=True
+        )
+        return cls(
+            model,
+            AutoProcessor.from_pretrained(name_or_path, revision=revision),
+            dtype=getattr(torch, dtype) if isinstance(dtype, str) else dtype,
+            device=device or best_device(),
+            max_num_patches=max_num_patches,
+            compile=compile,
+        )
+
+    def prepare_image(self, image: Image.Image) -> tuple[torch.Tensor, Grid]:
+        """An image as the vision tower takes it. Safe to call from several threads.
+
+        Args:
+            image: any size and mode; converted to RGB as PIL does.
+
+        Returns:
+            float32 on the CPU, with its patch grid: for NaFlex the patches (Hp * Wp, P * P * 3),
+            without padding; for fixed-size encoders the resized image (3, H, W).
+        """
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        options: dict[str, Any] = {"images": [rgb], "return_tensors": "pt"}
+        if not self.is_naflex:
+            return self._image_processor(**options)["pixel_values"][0], self._fixed_grid
+        # The budget that is passed on pads the result; the grid does not depend on padding.
+        inputs = self._image_processor(**options, max_num_patches=self.max_num_patches)
+        height, width = inputs["spatial_shapes"][0].tolist()
+        # A copy, so that the padded tensor is freed.
+        return inputs["pixel_values"][0, : height * width].clone(), (height, width)
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: torch.Tensor, grid: Grid) -> torch.Tensor:
+        """Patch tokens: the last hidden state after the post-layernorm; there is no CLS token.
+
+        Args:
+            pixels: a stack of what `prepare_image` returned for one grid, (B, N, P * P * 3) or
+                (B, 3, H, W).
+            grid: their patch grid (Hp, Wp).
+
+        Returns:
+            (B, Hp * Wp, D) in the encoder's dtype, on its device.
+        """
+        pixels = pixels.to(self.device, self.dtype, non_blocking=True)
+        return self._layers(pixels, self._positions(grid) if self.is_naflex else None)
+
+    @torch.inference_mode()
+    def pool(self, tokens: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """Image embeddings from the patches left visible, with the trained attention pool.
+
+        Args:
+            tokens: (B, N, D) from `encode_images`.
+            hidden: (B, M, N) bool, True hides a patch; M pools of each image.
+
+        Returns:
+            float32 (B, M, D), not normalised; NaN where every patch is hidden.
+        """
+        return self._pool(tokens, hidden)
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Text embeddings: the text tower's pooled output, each text padded or cut to `text_length`.
+
+        Returns:
+            float32 (len(texts), D) on the encoder's device, not normalised.
+        """
+        tokens = self._processor(
+            text=list(texts),
+            padding="max_length",
+            truncation=True,
+            max_length=self.text_length,
+            return_tensors="pt",
+        )
+        # No attention mask: the tower was trained to see its padding.
+        return self._text(input_ids=tokens["input_ids"].to(self.device)).pooler_output.float()
+
+    def _run_layers(self, pixels: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+        if positions is None:
+            embedded = self._vision.embeddings(pixels)
+        else:
+            embedded = self._vision.embeddings.patch_embedding(pixels) + positions
+        encoded = self._vision.encoder(inputs_embeds=embedded).last_hidden_state
+        return self._vision.post_layernorm(encoded)
+
+    def _compute_positions(self, grid: Grid) -> torch.Tensor:
+        """Position embeddings resized to a grid, (1, Hp * Wp, D): the same for every such image."""
+        embeddings = self._vision.embeddings
+        side = embeddings.position_embedding_size
+        return embeddings.resize_positional_embeddings(
+            embeddings.position_embedding.weight.reshape(side, side, -1),
+            torch.tensor([grid]),
+            max_length=grid[0] * grid[1],
+        )
+
+
+def best_device() -> torch.device:
+    """CUDA if there is one, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
