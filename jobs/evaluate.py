@@ -17,7 +17,6 @@ from jobs.pipeline.command_line import (
     EXIT_DONE,
     EXIT_INCOMPLETE,
     EXIT_TOO_MANY_ERRORS,
-    CallError,
     run_command,
 )
 from jobs.pipeline.config import EvaluateConfig, check

@@ -69,7 +69,9 @@ def pack(config: PackConfig, as_json: bool) -> int:
     fs, out = open_filesystem(config.out)
     present = fs.glob(join(out, "*.tar")) if fs.exists(out) else []
     if present and not config.overwrite:
-        raise CallError(f"out={without_credentials(config.out)}: holds shards; overwrite=true replaces them")
+        raise CallError(
+            f"out={without_credentials(config.out)}: holds shards; overwrite=true replaces them"
+        )
     for path in present:
         fs.rm(path)
     fs.makedirs(out, exist_ok=True)
@@ -137,7 +139,9 @@ def _read_rows(manifest: Path) -> list[dict[str, Any]]:
 def _read_csv(path: Path) -> list[dict[str, Any]]:
     """Every value a text, an empty cell nothing; several references stand between semicolons."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [{name: value or None for name, value in row.items()} for row in csv.DictReader(file)]
+        rows: list[dict[str, Any]] = [
+            {name: value or None for name, value in row.items()} for row in csv.DictReader(file)
+        ]
     for row in rows:
         if row.get("references"):
             row["references"] = row["references"].split(";")
@@ -163,9 +167,7 @@ def _entry(row: dict[str, Any], manifest: Path, where: str) -> Entry:
     if _suffix(files["image"]) not in IMAGE_SUFFIXES:
         raise CallError(f"{where}: image: {row['image']} is not one of {', '.join(IMAGE_SUFFIXES)}")
     fields = {
-        name: value
-        for name, value in row.items()
-        if name not in NOT_IN_JSON and value is not None
+        name: value for name, value in row.items() if name not in NOT_IN_JSON and value is not None
     }
     if isinstance(fields.get("seed"), str):
         try:

@@ -186,7 +186,7 @@ class Encoder:
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Text embeddings: the text tower's pooled output, each text padded or cut to `text_length`.
+        """The text tower's pooled output, each text padded or cut to `text_length` tokens.
 
         Returns:
             float32 (len(texts), D) on the encoder's device, not normalised.

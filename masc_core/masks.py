@@ -23,7 +23,9 @@ def mask_weights(mask: np.ndarray, grid: tuple[int, int]) -> torch.Tensor:
         ValueError: the mask is not two-dimensional, or is empty.
     """
     if mask.ndim != 2 or mask.size == 0:
-        raise ValueError(f"a mask has two dimensions, (H, W), and at least a pixel, not {mask.shape}")
+        raise ValueError(
+            f"a mask has two dimensions, (H, W), and at least a pixel, not {mask.shape}"
+        )
     # bool and float16 have no bilinear kernel everywhere; a copy also keeps the caller's array.
     values = torch.from_numpy(mask.astype(np.float32))
     # The slack is for float masks that exceed 1 by rounding.

@@ -1,8 +1,8 @@
 """The encoder's trained attention pool, with patches hidden from it.
 
-SigLIP's pooling head (`MultiheadAttentionPoolingHead` in transformers) lets one learned probe attend
-to all patch tokens. PF needs it blind to the foreground, so the same weights are applied here with a
-mask. Since there is a single query, neither keys nor values are projected for every patch:
+SigLIP's pooling head (`MultiheadAttentionPoolingHead` in transformers) lets one learned probe
+attend to all patch tokens. PF needs it blind to the foreground, so the same weights are applied
+here with a mask. As there is a single query, neither keys nor values are projected for every patch:
 
     logit_n = q . (W_k t_n)        = (W_k' q) . t_n         (b_k adds a constant: softmax drops it)
     output  = sum_n a_n W_v t_n    = W_v (sum_n a_n t_n)    (+ b_v, as the a_n sum to 1)
@@ -13,6 +13,7 @@ which costs N*D*heads multiplications instead of 2*N*D*D, and serves any number 
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ class AttentionPool(nn.Module):
         head: `model.vision_model.head` of a SigLIP or SigLIP2 model.
     """
 
-    def __init__(self, head: nn.Module) -> None:
+    def __init__(self, head: Any) -> None:
         super().__init__()
         attention = head.attention
         assert isinstance(attention, nn.MultiheadAttention)
@@ -39,9 +40,9 @@ class AttentionPool(nn.Module):
         self.register_buffer("value_weight", weights[2].clone())
         self.register_buffer("value_bias", biases[2].clone())
         # Copies: the head itself follows its model to another dtype.
-        self.out_proj = copy.deepcopy(attention.out_proj).float()
-        self.layernorm = copy.deepcopy(head.layernorm).float()
-        self.mlp = copy.deepcopy(head.mlp).float()
+        self.out_proj: nn.Module = copy.deepcopy(attention.out_proj).float()
+        self.layernorm: nn.Module = copy.deepcopy(head.layernorm).float()
+        self.mlp: nn.Module = copy.deepcopy(head.mlp).float()
 
     key_query: torch.Tensor
     value_weight: torch.Tensor

@@ -15,7 +15,9 @@ def unit(tokens: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(tokens.float(), dim=-1)
 
 
-def masked_max_cosine(references: Sequence[torch.Tensor], generations: torch.Tensor) -> torch.Tensor:
+def masked_max_cosine(
+    references: Sequence[torch.Tensor], generations: torch.Tensor
+) -> torch.Tensor:
     """CP of each generation against each reference.
 
     The mean, over a reference's foreground patches, of the largest cosine to any patch of the

@@ -59,9 +59,8 @@ def _in_directory(path: Path) -> Checkpoint:
     if not any((path / name).is_file() for name in PROCESSORS):
         raise CallError(f"{where}: no image processor in this directory ({PROCESSOR})")
     # The processor and the tokenizer change scores as the weights do.
-    return Checkpoint(
-        str(path), None, f"sha256:{_digest([*weights, *path.glob('*.json')])}", model_type == "siglip2"
-    )
+    digest = _digest([*weights, *path.glob("*.json")])
+    return Checkpoint(str(path), None, f"sha256:{digest}", model_type == "siglip2")
 
 
 def _on_hub(name: str, revision: str | None) -> Checkpoint:

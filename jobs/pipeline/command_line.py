@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import yaml
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -97,7 +97,7 @@ def parse(words: list[str], schema: type[Config]) -> Config:
     for key in sorted(OmegaConf.missing_keys(merged)):
         raise CallError(f"{key}= is required: {known[key][1].metadata['help']} (see --help)")
     try:
-        return OmegaConf.to_object(merged)
+        return cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise CallError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
 
@@ -105,11 +105,14 @@ def parse(words: list[str], schema: type[Config]) -> Config:
 def print_help(name: str, schema: type, description: str) -> None:
     """The command's schema with defaults, on stdout."""
     console = Console()
-    console.print(f"[bold]python -m jobs.{name}[/bold] \\[FILE.yaml ...] \\[key=value ...] \\[--json]")
+    console.print(
+        f"[bold]python -m jobs.{name}[/bold] \\[FILE.yaml ...] \\[key=value ...] \\[--json]"
+    )
     console.print(f"\n{escape(description.strip())}\n")
     for key, (hint, field) in _settings(schema):
+        kind = f"[dim]({escape(_type_name(hint))})[/dim]"
         console.print(
-            f"[bold]{key}[/bold] = {escape(_default(field))}  [dim]({escape(_type_name(hint))})[/dim]\n"
+            f"[bold]{key}[/bold] = {escape(_default(field))}  {kind}\n"
             f"    {escape(field.metadata['help'])}",
             soft_wrap=True,
             highlight=False,
@@ -182,7 +185,7 @@ def _likeness(typed: str, name: str) -> float:
 
 
 def _leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in config:
+    for key in map(str, config):
         value = None if OmegaConf.is_missing(config, key) else config._get_node(key)
         if isinstance(value, DictConfig) and not value._is_none():
             yield from _leaves(value, f"{prefix}{key}.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -260,10 +261,8 @@ class Driver:
     def _show_progress(self) -> None:
         for hand in self.hands:
             if hand.progress is not None and ray.wait([hand.progress], timeout=0)[0]:
-                try:
+                with suppress(RayError):  # the worker died; its call says so
                     hand.counts = ray.get(hand.progress)
-                except RayError:
-                    pass  # the worker died; its call says so
                 hand.progress = None
             if hand.progress is None and hand.has_references:
                 hand.progress = hand.actor.progress.remote()

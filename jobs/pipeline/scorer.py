@@ -262,9 +262,7 @@ def _columns(score: Score, references: list[ReferenceEntry]) -> dict[str, Any]:
     }
 
 
-def _too_small(
-    fg_fraction: float, references: list[ReferenceEntry], least: float
-) -> str | None:
+def _too_small(fg_fraction: float, references: list[ReferenceEntry], least: float) -> str | None:
     """Why a pair is left out: one of its masks covers `least` of its pixels or less."""
     if least <= 0:
         return None

@@ -51,7 +51,8 @@ def read_samples(stream: IO[bytes]) -> Iterator[RawSample]:
     current: RawSample | None = None
     with tarfile.open(fileobj=stream, mode="r|*", bufsize=READ_AT_ONCE) as tar:
         for member in tar:
-            tar.members = []  # or the archive's whole index stays in memory
+            # Or the archive's whole index stays in memory; the attribute is public, the stubs lag.
+            tar.members = []  # type: ignore[attr-defined]
             key, suffix = base_plus_ext(member.name)
             if key is None or not member.isreg():
                 continue

@@ -1,8 +1,8 @@
 """Where data lies: URLs to file systems, what a URL list stands for, and writing in one step.
 
-Every path in a command goes through fsspec, so a local path, `s3://`, `gs://`, `az://`, `http(s)://`
-and `memory://` read the same. URLs come from users and from shards, so the scheme is checked against
-a list before anything is opened: fsspec's chains (`a::b`) and shell commands are not among them.
+Every path in a command goes through fsspec, so a local path, `s3://`, `gs://`, `az://`,
+`http(s)://` and `memory://` read the same. A URL's scheme is checked against a list before anything
+is opened: fsspec's chains (`a::b`) and webdataset's shell commands (`pipe:`) are not on it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     except ImportError as error:
         raise CallError(f"{without_credentials(url)}: {error}") from error
     except ValueError as error:
-        raise CallError(f"{without_credentials(url)}: not a usable {scheme} URL: {error}") from error
+        raise CallError(
+            f"{without_credentials(url)}: not a usable {scheme} URL: {error}"
+        ) from error
     return fs, path
 
 
@@ -50,7 +52,9 @@ def scheme_of(url: str) -> str:
     scheme = head if separator else "file"
     if "::" in url or scheme not in SCHEMES or url.startswith("pipe:"):
         known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise CallError(f"{without_credentials(url)}: scheme not allowed; use a path or one of {known}")
+        raise CallError(
+            f"{without_credentials(url)}: scheme not allowed; use a path or one of {known}"
+        )
     return scheme
 
 
@@ -58,7 +62,8 @@ def absolute(url: str) -> str:
     """`url` as every machine would name it: plain paths made absolute, others as they are."""
     if "://" in url:
         return url
-    return os.path.abspath(os.path.expanduser(url))  # noqa: PTH100 - keeps globs and braces
+    # Not Path.resolve: it would follow links, and a run is known by the name it was given.
+    return os.path.abspath(Path(url).expanduser())  # noqa: PTH100
 
 
 def without_credentials(url: str) -> str:
@@ -91,7 +96,9 @@ def expand(urls: list[str], setting: str) -> list[str]:
             scheme_of(url)
             found.update(dict.fromkeys(_matches(absolute(url), setting)))
     if not found:
-        raise CallError(f"{setting}= is required: URLs, brace ranges or globs of shards (see --help)")
+        raise CallError(
+            f"{setting}= is required: URLs, brace ranges or globs of shards (see --help)"
+        )
     return list(found)
 
 
@@ -101,7 +108,9 @@ def _matches(url: str, setting: str) -> list[str]:
     try:
         if not GLOB_CHARACTERS & set(path):
             if fs.isdir(path):
-                raise CallError(f"{setting}={shown}: a directory; name its shards, as in {shown}/*.tar")
+                raise CallError(
+                    f"{setting}={shown}: a directory; name its shards, as in {shown}/*.tar"
+                )
             if not fs.exists(path):
                 raise CallError(f"{setting}={shown}: no such file")
             return [url]

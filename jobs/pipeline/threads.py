@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -17,7 +18,7 @@ _POLL_SECONDS = 0.1
 
 def map_in_threads(
     function: Callable[[Item], Result], items: Iterator[Item], pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """`map(function, items)`, in order, with both the reading and the function off this thread.
 
     One thread draws from `items` and hands each to `pool`; at most `ahead` results wait. What
@@ -29,10 +30,9 @@ def map_in_threads(
 
     def put(future: Future[Result] | None) -> None:
         while not stopped.is_set():
-            try:
-                return waiting.put(future, timeout=_POLL_SECONDS)
-            except Full:
-                continue
+            with suppress(Full):
+                waiting.put(future, timeout=_POLL_SECONDS)
+                return
 
     def read() -> None:
         try:

@@ -36,7 +36,7 @@ class Place:
     pid: int
 
 
-@ray.remote(concurrency_groups={"progress": 1})
+@ray.remote(concurrency_groups={"progress": 1})  # type: ignore[call-overload]
 class Worker:
     """Scores shards. `load` comes first, then references, then shards, one at a time."""
 
@@ -70,7 +70,7 @@ class Worker:
         assert self._scorer is not None
 
         # Within a node the object store lends its memory: nothing is copied.
-        opened = lru_cache(maxsize=OPEN_REFERENCE_SHARDS)(ray.get)
+        opened: Any = lru_cache(maxsize=OPEN_REFERENCE_SHARDS)(ray.get)
         self._scorer.use_references(index, lambda key: opened(homes[key])[key])
 
     def score_shard(self, shard: Shard) -> ShardReport:

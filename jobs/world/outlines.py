@@ -11,10 +11,11 @@ import numpy as np
 
 Outline = tuple[tuple[float, float], ...]
 
+
 def ellipse(
     x: float, y: float, rx: float, ry: float, start: float = 0.0, stop: float = 360.0
 ) -> Outline:
-    """An ellipse around (x, y), or its segment from `start` to `stop` degrees, clockwise from +x."""
+    """An ellipse around (x, y), or its segment from `start` to `stop`."""
     angles = np.radians(np.linspace(start, stop, 48))
     return tuple((x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles)
 

@@ -21,8 +21,6 @@ from jobs.world.subjects import Subject
 
 _FRAME = 1.15
 """Half the side of the square, in the subject's frame, that is drawn."""
-_LEAST = 192
-"""Pixels a side below which the upright subject is not drawn, as small parts would vanish."""
 _CLEAR_BELOW = 64
 """Alpha, of 255, under which an edge pixel is left to the scene."""
 
@@ -111,7 +109,7 @@ def _cutout(
     """The subject as it is seen, RGBA and cropped to what is visible, and its left and top."""
     width, height = size
     side = pose.scale * min(size)
-    upright = _lit(subject, scene, pose, resolution=max(_LEAST, min(size)))
+    upright = _lit(subject, scene, pose, resolution=min(size))
     if pose.flip:
         upright = upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     zoom = side / max(upright.size)
@@ -157,23 +155,36 @@ def _sprite(subject: Subject, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     albedo = Image.new("RGBA", (resolution, resolution))
     normals = np.zeros((3, resolution, resolution), dtype=np.float32)
     for part in subject.parts:
-        whole = _shape(part, resolution)
-        left, top, right, bottom = whole.getbbox()
-        shape = whole.crop((left, top, right, bottom))
+        left, top, right, bottom = _bounds(part, resolution)
         area = np.s_[top:bottom, left:right]
+        shape = _shape(part, resolution)
         albedo.paste(_painted(part.paint, u[area], v[area]), (left, top), shape)
         inside = np.asarray(shape) > 127
         normals[:, *area][:, inside] = _cushion(shape)[:, inside]
-    left, top, right, bottom = albedo.getbbox()
+    bounds = np.array([_bounds(part, resolution) for part in subject.parts + subject.missing])
+    (left, top), (right, bottom) = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
     return np.asarray(albedo)[top:bottom, left:right], normals[:, top:bottom, left:right]
 
 
+def _pixels(part: Part, resolution: int) -> np.ndarray:
+    """The part's outline (P, 2) in pixels."""
+    return (np.array(part.outline) / _FRAME + 1) / 2 * resolution
+
+
+def _bounds(part: Part, resolution: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the pixels around the part, at least 2 each way."""
+    points = _pixels(part, resolution)
+    left, top = (int(edge) for edge in points.min(axis=0))
+    right, bottom = (min(resolution, math.ceil(edge) + 1) for edge in points.max(axis=0))
+    return left, top, right, bottom
+
+
 def _shape(part: Part, resolution: int) -> Image.Image:
-    """The part's coverage, mode L."""
-    fine = 3 * resolution
-    points = (np.array(part.outline) / _FRAME + 1) / 2 * fine
-    shape = Image.new("L", (fine, fine))
-    ImageDraw.Draw(shape).polygon([tuple(point) for point in points], fill=255)
+    """The part's coverage (mode L) within its bounds."""
+    left, top, right, bottom = _bounds(part, resolution)
+    corners = 3 * (_pixels(part, resolution) - (left, top))
+    shape = Image.new("L", (3 * (right - left), 3 * (bottom - top)))
+    ImageDraw.Draw(shape).polygon([(x, y) for x, y in corners.tolist()], fill=255)
     return shape.reduce(3)
 
 

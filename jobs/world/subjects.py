@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from jobs.world.kinds import INK, KINDS, Colour, Look, Paint, Part
+from jobs.world.canvas import Colour
+from jobs.world.kinds import INK, KINDS, WHITE, Paint, Part, Pattern
 from jobs.world.outlines import area
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -16,6 +18,9 @@ class Subject:
     """What a prompt calls it, such as "striped beetle"."""
 
     parts: tuple[Part, ...]
+
+    missing: tuple[Part, ...] = ()
+    """Parts that are gone. They still count for the subject's size, so the others keep theirs."""
 
     @property
     def id(self) -> str:
@@ -32,11 +37,10 @@ def damaged(subject: Subject) -> Subject:
     The largest part stays, so that what is left still holds together.
     """
     by_area = sorted(subject.parts, key=lambda part: area(part.outline), reverse=True)
-    kept = set(by_area[::2])
-    parts = tuple(
-        Part(part.outline, _inverted(part.paint)) for part in subject.parts if part in kept
-    )
-    return dataclasses.replace(subject, parts=parts)
+    gone = by_area[1::2]
+    kept = [part for part in subject.parts if part not in gone]
+    recoloured = (Part(part.outline, _inverted(part.paint)) for part in kept)
+    return dataclasses.replace(subject, parts=tuple(recoloured), missing=tuple(gone))
 
 
 def _inverted(paint: Paint) -> Paint:
@@ -47,22 +51,24 @@ def _inverted(paint: Paint) -> Paint:
     return Paint(invert(paint.colour), invert(paint.second), paint.pattern)
 
 
-def compose(look: Look, kind: str) -> Subject:
-    """The subject that `look` makes of `kind`, a key of `KINDS`."""
-    return Subject(f"{look.adjective} {kind}", tuple(KINDS[kind](look)))
+def _compose(
+    adjective: str, kind: str, colour: Colour, second: Colour, pattern: Pattern, trim: Colour
+) -> Subject:
+    parts = KINDS[kind](Paint(colour, second, pattern), Paint(trim))
+    return Subject(f"{adjective} {kind}", tuple(parts))
 
 
 SUBJECTS: tuple[Subject, ...] = (
-    compose(Look("striped", Paint((252, 202, 40), INK, "stripes"), (64, 54, 60)), "beetle"),
-    compose(Look("spotted", Paint((246, 244, 236), (42, 92, 190), "spots"), (42, 92, 190)), "teapot"),
-    compose(Look("red", Paint((216, 44, 40)), (176, 184, 196)), "robot"),
-    compose(Look("golden", Paint((250, 168, 36), (255, 214, 96), "spots"), (236, 96, 32)), "fish"),
-    compose(Look("purple", Paint((132, 84, 186), (226, 200, 244), "spots"), (92, 52, 142)), "owl"),
-    compose(Look("checkered", Paint((34, 138, 126), (238, 226, 190), "checks"), (24, 96, 96)), "backpack"),
-    compose(Look("pink", Paint((238, 98, 150), (255, 244, 244), "spots"), (150, 84, 60)), "mushroom"),
-    compose(Look("blue", Paint((58, 112, 214), (240, 244, 250), "bands"), (240, 76, 60)), "rocket"),
-    compose(Look("green", Paint((94, 176, 72), (60, 130, 60), "spots"), (240, 150, 52)), "dinosaur"),
-    compose(Look("yellow", Paint((250, 206, 48)), (188, 194, 202)), "car"),
-    compose(Look("orange", Paint((238, 140, 56), (196, 92, 30), "bands"), (252, 236, 214)), "cat"),
-    compose(Look("turquoise", Paint((40, 184, 190)), (126, 78, 48)), "guitar"),
+    _compose("striped", "beetle", (252, 202, 40), INK, "stripes", (64, 54, 60)),
+    _compose("spotted", "teapot", (246, 244, 236), (42, 92, 190), "spots", (42, 92, 190)),
+    _compose("red", "robot", (216, 44, 40), WHITE, "plain", (176, 184, 196)),
+    _compose("golden", "fish", (250, 168, 36), (255, 214, 96), "spots", (236, 96, 32)),
+    _compose("purple", "owl", (132, 84, 186), (226, 200, 244), "spots", (92, 52, 142)),
+    _compose("checkered", "backpack", (34, 138, 126), (238, 226, 190), "checks", (24, 96, 96)),
+    _compose("pink", "mushroom", (238, 98, 150), (255, 244, 244), "spots", (150, 84, 60)),
+    _compose("blue", "rocket", (58, 112, 214), (240, 244, 250), "bands", (240, 76, 60)),
+    _compose("green", "dinosaur", (94, 176, 72), (60, 130, 60), "spots", (240, 150, 52)),
+    _compose("yellow", "car", (250, 206, 48), WHITE, "plain", (188, 194, 202)),
+    _compose("orange", "cat", (238, 140, 56), (196, 92, 30), "bands", (252, 236, 214)),
+    _compose("turquoise", "guitar", (40, 184, 190), WHITE, "plain", (126, 78, 48)),
 )

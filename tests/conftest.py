@@ -1,0 +1,84 @@
+"""What tests share: small real checkpoints, and the photos where they are there."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jobs.world.checkpoint import write_random_checkpoint
+from masc_core.torchvision_compat import import_torchvision
+
+# The authors' package imports transformers by itself, so torchvision has to be importable first.
+import_torchvision()
+
+PHOTOS = Path(
+    os.environ.get("MASC_PHOTOS", Path(__file__).parents[2] / "shared" / "data" / "photos")
+)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo of a subject, with its segmentation mask."""
+
+    subject: str
+    noun: str
+    path: Path
+
+    @property
+    def mask_path(self) -> Path:
+        return self.path.with_suffix(".mask.png")
+
+    @property
+    def image(self) -> Image.Image:
+        return Image.open(self.path)
+
+    @property
+    def mask(self) -> np.ndarray:
+        return np.asarray(Image.open(self.mask_path).convert("L"))
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, list[Photo]]:
+    """Photos by subject, each subject's own in order."""
+    if not (PHOTOS / "subjects.csv").is_file():
+        pytest.skip(f"no photos in {PHOTOS}; MASC_PHOTOS names a folder of them")
+    with (PHOTOS / "subjects.csv").open() as file:
+        nouns = {row["subject"]: row["class"] for row in csv.DictReader(file)}
+    return {
+        subject: [Photo(subject, noun, path) for path in sorted((PHOTOS / subject).glob("*.jpg"))]
+        for subject, noun in nouns.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def naflex_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small SigLIP2 NaFlex checkpoint. The oracle tells NaFlex by the name, so it has it."""
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny-naflex"
+    write_random_checkpoint(path, naflex=True, hidden_size=64, layers=3, heads=4)
+    return path
+
+
+@pytest.fixture(scope="session")
+def fixed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small fixed-size SigLIP checkpoint."""
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny-fixed"
+    write_random_checkpoint(path, naflex=False, image_size=160, hidden_size=48, layers=2, heads=3)
+    return path
+
+
+def painted(size: tuple[int, int], seed: int) -> tuple[Image.Image, np.ndarray]:
+    """An image (width, height) of smooth colours, and a mask of an ellipse in it."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    image = coarse.resize(size, Image.Resampling.BICUBIC)
+    y, x = np.mgrid[:height, :width]
+    centre_x, centre_y = rng.uniform(0.3, 0.7, 2) * (width, height)
+    inside = ((x - centre_x) / (0.3 * width)) ** 2 + ((y - centre_y) / (0.3 * height)) ** 2 < 1
+    return image, inside.astype(np.uint8) * 255

@@ -1,0 +1,147 @@
+"""`jobs.render_demo`: a complete data set, in which every model fails as its name says."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jobs import render_demo
+from jobs.world.scenes import SCENES
+from jobs.world.subjects import SUBJECTS
+from masc_core.subject import strip_subject
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["render_demo", *words])
+    return render_demo.main()
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "manifest.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo with its defaults: 8 concepts, 4 prompts each."""
+    folder = tmp_path_factory.mktemp("demo")
+    config = render_demo.RenderDemoConfig(out=str(folder))
+    assert render_demo.render_demo(config, as_json=False) == 0
+    return folder
+
+
+def test_the_manifest_has_two_references_a_concept_and_every_prompt_of_every_model(
+    demo: Path,
+) -> None:
+    rows = rows_of(demo)
+    assert list(rows[0]) == render_demo.COLUMNS
+    counts = Counter((row["role"], row["model"]) for row in rows)
+    models = ("faithful", "wrong_scene", "wrong_subject", "damaged")
+    assert counts == {("reference", ""): 16, **{("generation", model): 32 for model in models}}
+    per_concept = Counter((row["model"], row["concept"]) for row in rows)
+    assert set(per_concept.values()) == {2, 4}
+
+
+def test_every_file_is_there_once_with_a_mask_of_its_size(demo: Path) -> None:
+    rows = rows_of(demo)
+    assert len({row["image"] for row in rows}) == len(rows)
+    aspects = set()
+    for row in rows:
+        assert row["image"].split(".")[0] == row["mask"].split(".")[0]
+        image, mask = Image.open(demo / row["image"]), Image.open(demo / row["mask"])
+        assert (image.format, image.mode) == ("JPEG", "RGB")
+        assert (mask.format, mask.mode, mask.size) == ("PNG", "L", image.size)
+        assert min(image.size) == 192
+        foreground = np.asarray(mask)
+        assert set(np.unique(foreground)) == {0, 255}
+        assert 0.03 < (foreground > 0).mean() < 0.5
+        aspects.add(image.width / image.height)
+    assert aspects == {1, 4 / 3, 3 / 4}
+
+
+def test_every_prompt_names_its_subject_and_its_scene(demo: Path) -> None:
+    phrases = {scene.id: scene.phrase for scene in SCENES}
+    for row in rows_of(demo):
+        if row["role"] == "reference":
+            assert row["prompt"] == row["model"] == row["prompt_id"] == row["seed"] == ""
+        else:
+            text = strip_subject(row["prompt"], row["subject"])
+            assert text == f"a photo of {phrases[row['prompt_id']]}"
+        assert row["concept"] == row["subject"].replace(" ", "_")
+
+
+@pytest.mark.parametrize(
+    ("model", "right_subject", "right_scene", "whole"),
+    [
+        ("faithful", True, True, True),
+        ("wrong_scene", True, False, True),
+        ("wrong_subject", False, True, True),
+        ("damaged", True, True, False),
+    ],
+)
+def test_a_model_fails_as_its_name_says(
+    model: str, right_subject: bool, right_scene: bool, whole: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    for subject in SUBJECTS:
+        for scene in SCENES:
+            shown, place = render_demo.MODELS[model](subject, scene, rng)
+            assert (shown.id == subject.id) == right_subject
+            assert (place == scene) == right_scene
+            assert (not shown.missing) == whole
+
+
+def test_the_same_seed_writes_the_same_bytes_and_another_seed_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        few = ("concepts=1", "prompts=2", "size=64", f"seed={seed}")
+        assert call(monkeypatch, f"out={tmp_path / name}", *few) == 0
+    files = {
+        name: {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name).rglob("*.*")
+        }
+        for name in "abc"
+    }
+    assert files["a"] == files["b"]
+    assert not set(files["a"].values()) & set(files["c"].values())
+
+
+def test_a_photo_does_not_depend_on_how_many_are_rendered(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(monkeypatch, f"out={tmp_path}", "concepts=1", "prompts=2") == 0
+    for row in rows_of(tmp_path):
+        assert (tmp_path / row["image"]).read_bytes() == (demo / row["image"]).read_bytes()
+
+
+def test_stdout_says_where_the_manifest_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("concepts=1", "prompts=1", "size=64")
+    manifest = str(tmp_path / "manifest.csv")
+    assert call(monkeypatch, f"out={tmp_path}", *few) == 0
+    assert capsys.readouterr().out == f"{manifest}\n"
+    assert call(monkeypatch, f"out={tmp_path}", *few, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"manifest": manifest, "generations": 4, "references": 2}
+
+
+@pytest.mark.parametrize("word", ["concepts=0", "concepts=1000", "prompts=0", "size=8", "seed=-1"])
+def test_a_number_out_of_range_is_a_wrong_call(
+    word: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(monkeypatch, f"out={tmp_path / 'demo'}", word) == 1
+    assert word in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()

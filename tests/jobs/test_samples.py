@@ -1,0 +1,104 @@
+"""What a sample's members say, and how what is wrong with them is named."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jobs.pipeline.samples import (
+    GenerationFields,
+    SampleError,
+    decode_image,
+    decode_mask,
+    read_generation,
+    read_reference,
+)
+from jobs.pipeline.shards import RawSample
+from tests.conftest import painted
+from tests.jobs.shards import png
+
+GOOD = {"model": "m", "concept": "c", "prompt": "p"}
+
+
+def read(document: Any) -> GenerationFields:
+    fields = GenerationFields()
+    read_generation(RawSample("k", {"json": json.dumps(document).encode()}), fields)
+    return fields
+
+
+def test_everything_that_is_not_a_known_field_is_carried_in_extra() -> None:
+    fields = read({**GOOD, "prompt_id": 7, "seed": 3, "cfg": {"scale": 7.5}, "lora": None})
+    assert (fields.prompt_id, fields.seed) == ("7", 3)
+    assert json.loads(str(fields.extra)) == {"cfg": {"scale": 7.5}, "lora": None}
+    assert read(GOOD).extra is None
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ([], "json: expected an object, not list"),
+        ({**GOOD, "model": 3}, "json: model must be a text that is not empty, not 3"),
+        ({**GOOD, "prompt": " "}, 'json: prompt must be a text that is not empty, not " "'),
+        ({"model": "m"}, "json: concept is missing; prompt is missing"),
+        ({**GOOD, "seed": "x"}, 'json: seed must be an integer, not "x"'),
+        ({**GOOD, "seed": 2**63}, "json: seed must be an integer, not 9223372036854775808"),
+        ({**GOOD, "seed": True}, "json: seed must be an integer, not true"),
+        ({**GOOD, "references": []}, "json: references must be a list of keys, not []"),
+        ({**GOOD, "subject": 1}, "json: subject must be a text, not 1"),
+    ],
+)
+def test_what_is_wrong_with_the_json_is_named(document: Any, reason: str) -> None:
+    with pytest.raises(SampleError) as error:
+        read(document)
+    assert str(error.value) == reason
+
+
+def test_a_bad_sample_still_says_whose_it_is() -> None:
+    fields = GenerationFields()
+    raw = RawSample("k", {"json": json.dumps({**GOOD, "seed": "x"}).encode()})
+    with pytest.raises(SampleError):
+        read_generation(raw, fields)
+    assert (fields.model, fields.concept, fields.prompt) == ("m", "c", "p")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_json_that_cannot_be_read_is_named(content: bytes) -> None:
+    with pytest.raises(SampleError, match="json: not JSON"):
+        read_generation(RawSample("k", {"json": content}), GenerationFields())
+
+
+def test_a_reference_needs_its_concept() -> None:
+    with pytest.raises(SampleError, match="json: concept is missing"):
+        read_reference(RawSample("k", {"json": b"{}"}))
+    assert read_reference(RawSample("k", {"json": b'{"concept": "cat"}'})).subject is None
+
+
+def test_missing_and_doubled_images_are_named() -> None:
+    with pytest.raises(SampleError, match=r"image: no member of jpg.*also has tiff"):
+        decode_image(RawSample("k", {}, not_read=["tiff"]), 10**6)
+    with pytest.raises(SampleError, match="a second image beside"):
+        decode_image(RawSample("k", {"jpg": b"x", "png": b"x"}), 10**6)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", png(painted((64, 64), 1)[0])[:500]])
+def test_an_image_that_cannot_be_read_is_named_with_its_member(content: bytes) -> None:
+    with pytest.raises(SampleError, match=r"^png: "):
+        decode_image(RawSample("k", {"png": content}), 10**6)
+
+
+def test_an_image_over_the_limit_is_refused_by_its_header_alone() -> None:
+    huge = Image.new("1", (20_000, 20_000))
+    with pytest.raises(SampleError, match=r"png: 20000x20000 is over limits.max_image_pixels"):
+        decode_image(RawSample("k", {"png": png(huge)}), 10**6)
+
+
+def test_a_mask_is_read_as_pil_turns_it_to_grey() -> None:
+    mask = Image.fromarray(np.eye(4, dtype=bool))
+    decoded = decode_mask(RawSample("k", {"mask.png": png(mask)}), 10**6)
+    assert decoded.tolist() == (np.eye(4) * 255).astype(int).tolist()
+    with pytest.raises(SampleError, match=r"mask\.png: missing"):
+        decode_mask(RawSample("k", {}), 10**6)

@@ -1,0 +1,88 @@
+"""How members become samples."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.pipeline.shards import RawSample, read_samples
+from tests.jobs.shards import write_tar
+
+
+def read(path: Path) -> list[RawSample]:
+    with path.open("rb") as stream:
+        return list(read_samples(stream))
+
+
+def test_a_key_is_the_path_up_to_the_first_dot_of_the_file_name(tmp_path: Path) -> None:
+    names = ["v1.5/dog/00.mask.png", "v1.5/dog/00.JPG", "v1.5/dog/00.json", "b.png"]
+    samples = read(write_tar(tmp_path / "a.tar", [(name, name.encode()) for name in names]))
+    assert [s.key for s in samples] == ["v1.5/dog/00", "b"]
+    assert sorted(samples[0].members) == ["jpg", "json", "mask.png"]
+    assert samples[0].members["jpg"] == b"v1.5/dog/00.JPG"
+
+
+def test_members_that_are_no_image_mask_or_json_are_not_read(tmp_path: Path) -> None:
+    names = ["a.png", "a.npy", "a.pyd", "a.mask.sam.png", "a.mask.sam.npy"]
+    [sample] = read(write_tar(tmp_path / "a.tar", [(name, b"x") for name in names]))
+    assert sorted(sample.members) == ["mask.sam.png", "png"]
+    assert sample.not_read == ["npy", "pyd", "mask.sam.npy"]
+
+
+def test_a_key_whose_members_are_not_adjacent_comes_back_as_a_problem(tmp_path: Path) -> None:
+    names = ["a.png", "b.png", "a.json", "b.json"]
+    samples = read(write_tar(tmp_path / "a.tar", [(name, b"x") for name in names]))
+    assert [(s.key, s.problem is not None) for s in samples] == [
+        ("a", False),
+        ("b", False),
+        ("a", True),
+        ("b", True),
+    ]
+    assert "not adjacent" in str(samples[2].problem)
+
+
+def test_a_member_that_comes_twice_is_a_problem(tmp_path: Path) -> None:
+    names = ["a.png", "a.json", "a.PNG"]
+    [sample] = read(write_tar(tmp_path / "a.tar", [(name, b"x") for name in names]))
+    assert sample.problem == "png: comes twice"
+
+
+def test_directories_links_and_names_without_a_suffix_are_no_samples(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind in (("d.png", tarfile.DIRTYPE), ("l.png", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+        tar.addfile(tarfile.TarInfo("README"))
+    assert read(path) == []
+
+
+@pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
+def test_a_compressed_shard_reads_the_same(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / f"a.tar.{compression}"
+    with tarfile.open(path, f"w:{compression}") as tar:  # type: ignore[call-overload]
+        member = tarfile.TarInfo("a.png")
+        member.size = 3
+        tar.addfile(member, io.BytesIO(b"abc"))
+    assert [s.members for s in read(path)] == [{"png": b"abc"}]
+
+
+@given(keys=st.lists(st.sampled_from("abcd"), max_size=12))
+def test_whatever_the_order_every_key_ends_as_one_sample_or_one_problem(
+    tmp_path_factory: pytest.TempPathFactory, keys: list[str]
+) -> None:
+    members = [(f"{key}.mask.m{i}.png", b"x") for i, key in enumerate(keys)]
+    last = {s.key: s for s in read(write_tar(tmp_path_factory.mktemp("s") / "a.tar", members))}
+    assert set(last) == set(keys)
+    for key, sample in last.items():
+        first, count = keys.index(key), keys.count(key)
+        adjacent = keys[first : first + count] == [key] * count
+        assert (sample.problem is None) == adjacent
+        if adjacent:
+            assert len(sample.members) == count

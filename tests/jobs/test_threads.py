@@ -1,0 +1,70 @@
+"""Work in threads beside the consumer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jobs.pipeline.threads import map_in_threads
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def test_results_come_in_order_however_long_each_takes(pool: ThreadPoolExecutor) -> None:
+    def slow(i: int) -> int:
+        time.sleep(0.01 * (i % 3))
+        return i * i
+
+    assert list(map_in_threads(slow, iter(range(30)), pool, 5)) == [i * i for i in range(30)]
+
+
+def test_no_more_is_read_than_may_wait(pool: ThreadPoolExecutor) -> None:
+    read: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(100):
+            read.append(i)
+            yield i
+
+    results = map_in_threads(lambda i: i, items(), pool, 3)
+    next(results)
+    time.sleep(0.2)
+    assert len(read) <= 1 + 3 + 1  # one given out, three that wait, one in hand
+    results.close()
+
+
+def test_what_the_items_raise_is_raised_in_its_place(pool: ThreadPoolExecutor) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("broken stream")
+
+    results = map_in_threads(lambda i: i, items(), pool, 3)
+    assert next(results) == 1
+    with pytest.raises(OSError, match="broken stream"):
+        next(results)
+
+
+def test_what_the_function_raises_is_raised_in_its_place(pool: ThreadPoolExecutor) -> None:
+    results = map_in_threads(lambda i: 1 // i, iter([1, 0, 1]), pool, 3)
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_closing_early_leaves_no_thread_behind(pool: ThreadPoolExecutor) -> None:
+    def endless() -> Iterator[int]:
+        while True:
+            yield 1
+
+    results = map_in_threads(lambda i: i, endless(), pool, 2)
+    next(results)
+    results.close()
+    assert not [t for t in threading.enumerate() if t.name == "shard-reader"]
