@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 
 import ray
 from ray.exceptions import RayTaskError
-from rich.console import Console
 
 from jobs.pipeline.checkpoint import find_checkpoint
 from jobs.pipeline.cluster import join_cluster, lay_out
@@ -22,7 +21,7 @@ from jobs.pipeline.command_line import (
 from jobs.pipeline.config import EvaluateConfig, check
 from jobs.pipeline.driver import Driver, Incomplete
 from jobs.pipeline.fingerprint import fingerprint_of
-from jobs.pipeline.leaderboard import leaderboard
+from jobs.pipeline.leaderboard import print_leaderboard
 from jobs.pipeline.plan import Plan
 from jobs.pipeline.progress import Progress
 from jobs.pipeline.run_directory import RunDirectory, find_shards
@@ -101,7 +100,7 @@ def _verdict(config: EvaluateConfig, summary: Summary, n_set_aside: int, as_json
         document = {"run": config.run, "n_shards_set_aside": n_set_aside, **summary.document()}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     else:
-        Console().print(leaderboard(summary.model))
+        print_leaderboard(summary.model)
     log.info(
         "%d samples: %d ok, %d skipped, %d errors; %d shards set aside",
         counts.n, counts.n_ok, counts.n_skipped, counts.n_error, n_set_aside,

@@ -1,4 +1,4 @@
-"""Reduce the scores of a run to a verdict per model and per concept: `python -m jobs.reduce run=RUN`."""
+"""`python -m jobs.reduce run=RUN`: from the scores of a run to a verdict per model and concept."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import logging
 import sys
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from jobs.pipeline.command_line import EXIT_DONE, run_command, setting
-from jobs.pipeline.leaderboard import terminal_table
+from jobs.pipeline.leaderboard import print_leaderboard
 from jobs.pipeline.storage import join, without_credentials
 from jobs.pipeline.summary import summarise_run
 
@@ -27,14 +25,13 @@ def reduce_run(config: ReduceConfig, as_json: bool) -> int:
     log.info("wrote %s", join(without_credentials(config.run), "summary"))
     if as_json:
         sys.stdout.write(summary.to_json())
-        return EXIT_DONE
-    table, console = terminal_table(summary.model), Console()
-    # A file or a pipe has no edge to wrap at.
-    console.print(table, width=None if console.is_terminal else sys.maxsize)
+    else:
+        print_leaderboard(summary.model)
     return EXIT_DONE
 
 
 def main() -> int:
+    """The command line."""
     return run_command("reduce", ReduceConfig, reduce_run, sys.argv[1:])
 
 

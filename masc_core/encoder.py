@@ -112,7 +112,7 @@ class Encoder:
             compile: `torch.compile` the vision layers (pays off on long runs of few patch grids).
 
         Raises:
-            OSError: no such checkpoint, or no safetensors weights in it.
+            OSError: no such checkpoint, no safetensors weights in it, or not all of them.
             ValueError: not a SigLIP or SigLIP2 checkpoint.
         """
         import_torchvision()
@@ -124,9 +124,17 @@ class Encoder:
                 f"{name_or_path}: model_type is {config.model_type!r}; "
                 f"MaSC needs {' or '.join(MODEL_TYPES)}"
             )
-        model = AutoModel.from_pretrained(
-            name_or_path, revision=revision, dtype=torch.float32, use_safetensors=True
+        model, loading = AutoModel.from_pretrained(
+            name_or_path,
+            revision=revision,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
         )
+        if loading["missing_keys"]:
+            # transformers fills these with random numbers, and warns.
+            missing = sorted(loading["missing_keys"])
+            raise OSError(f"{name_or_path}: {len(missing)} weights are missing: {missing[0]}, ...")
         return cls(
             model,
             AutoProcessor.from_pretrained(name_or_path, revision=revision),

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.config import EncoderConfig
+
+log = logging.getLogger(__name__)
 
 MODEL_TYPES = ("siglip", "siglip2")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -66,8 +69,12 @@ def _in_directory(path: Path) -> Checkpoint:
 def _on_hub(name: str, revision: str | None) -> Checkpoint:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils import logging as hub_logging
+
+    hub_logging.set_verbosity_error()  # it warns of every retry; we say how it ended
 
     where = f"encoder.name_or_path={name}"
+    log.info("no directory %s: looking for it on the hub", name)
     try:
         config = Path(hf_hub_download(name, "config.json", revision=revision))
     except GatedRepoError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import logging
 import os
 import sys
@@ -108,7 +109,7 @@ def print_help(name: str, schema: type, description: str) -> None:
     console.print(
         f"[bold]python -m jobs.{name}[/bold] \\[FILE.yaml ...] \\[key=value ...] \\[--json]"
     )
-    console.print(f"\n{escape(description.strip())}\n")
+    console.print(f"\n{escape(inspect.cleandoc(description))}\n")
     for key, (hint, field) in _settings(schema):
         kind = f"[dim]({escape(_type_name(hint))})[/dim]"
         console.print(

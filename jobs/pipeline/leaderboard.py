@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from typing import Any
 
 import pyarrow as pa
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 UNKNOWN_MODEL = "(unknown)"
 """The name that rows without a model (their JSON could not be read) go under."""
 ABSENT = "–"  # noqa: RUF001 - the dash of a table, not a minus
+NO_EDGE = 1_000
 NOT_SCORED = {
     "n_skipped": "skipped",
     "n_error": "errors",
@@ -27,26 +30,34 @@ NOT_SCORED = {
 }
 
 
-def terminal_table(model: pa.Table) -> Table:
-    """The `model` table of a summary, best model first."""
+def leaderboard(model: pa.Table) -> Table:
+    """The `model` table of a summary for the terminal, best model first."""
     headers, rows = _cells(model)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in headers:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for header, *cells in zip(headers, *rows, strict=True):
         if header == "model":
-            table.add_column(header, overflow="fold")
+            table.add_column(header, overflow="fold", min_width=len(UNKNOWN_MODEL))
         else:
-            table.add_column(header, justify="right", no_wrap=True)
+            # A number cut short is another number: it keeps its width, the model's name folds.
+            width = max(len(cell) for cell in [header, *cells])
+            table.add_column(header, justify="right", no_wrap=True, min_width=width)
     for cells in rows:
         # Text, so that brackets in a model's name are not taken for rich's markup.
         table.add_row(*map(Text, cells))
     return table
 
 
+def print_leaderboard(model: pa.Table) -> None:
+    """Print the `model` table of a summary on stdout; a file or a pipe has no edge to fold at."""
+    width = None if sys.stdout.isatty() else NO_EDGE
+    Console(width=width).print(leaderboard(model), crop=False)
+
+
 def markdown(model: pa.Table) -> str:
     """The `model` table of a summary as a Markdown document, best model first."""
     headers, rows = _cells(model)
     rules = [":--" if header == "model" else "--:" for header in headers]
-    body = [[_escape_markdown(cell) for cell in cells] for cells in rows]
+    body = [[rank, _escape_markdown(name), *figures] for rank, name, *figures in rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [headers, rules, *body])
     return (
         f"# Leaderboard\n\n{table}\n\n"

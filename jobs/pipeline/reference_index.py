@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.pipeline.command_line import CallError
-from jobs.pipeline.samples import SampleError
+from jobs.pipeline.rows import SampleError
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,13 @@ SCORES_SCHEMA = pa.schema(
 that are not `ok`. `error` is null in a row whose two scores are numbers."""
 
 
+class SampleError(Exception):
+    """A sample that cannot be scored: a row of status `error`.
+
+    The message is the row's `error`: the member, and the cause.
+    """
+
+
 def scores_schema(metric_columns: list[str]) -> pa.Schema:
     """The schema of a run that also asks for `metric_columns`, each a float64."""
     schema = SCORES_SCHEMA

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jobs.pipeline.rows import SampleError
 from jobs.pipeline.shards import IMAGE_SUFFIXES, JSON_SUFFIX, MASK_SUFFIX, RawSample
 
 # The limit is ours and comes with the configuration; Pillow's own is a warning at 89 million.
 Image.MAX_IMAGE_PIXELS = None
 
 INT64 = range(-(2**63), 2**63)
-
-
-class SampleError(Exception):
-    """A sample that cannot be scored. The message names the member and the cause."""
 
 
 @dataclass

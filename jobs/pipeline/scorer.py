@@ -22,11 +22,10 @@ from jobs.pipeline.command_line import CallError
 from jobs.pipeline.plan import Counts, Plan, ShardReport
 from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
 from jobs.pipeline.reference_store import ReferenceStore, Tokens
-from jobs.pipeline.rows import ERROR, OK, SKIPPED, scores_schema
+from jobs.pipeline.rows import ERROR, OK, SKIPPED, SampleError, scores_schema
 from jobs.pipeline.run_directory import RunDirectory, Shard
 from jobs.pipeline.samples import (
     GenerationFields,
-    SampleError,
     decode_image,
     decode_mask,
     read_generation,

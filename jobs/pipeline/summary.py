@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -27,11 +26,12 @@ from fsspec import AbstractFileSystem
 from jobs.pipeline import bootstrap, leaderboard
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.rows import ERROR, OK, SKIPPED
+from jobs.pipeline.run_directory import FOOTER_KEY
 from jobs.pipeline.storage import join, open_filesystem, without_credentials, write_in_one_step
 
 log = logging.getLogger(__name__)
 
-# Names repeat from row to row: read as dictionaries they take a third of the time and memory.
+# Names repeat from row to row: reading them as dictionaries saves a third of the time and memory.
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _READ = pa.schema(
     {"model": _NAME, "concept": _NAME, "status": _NAME, "cp": pa.float64(), "pf": pa.float64()}
@@ -126,11 +126,13 @@ def _list_parts(fs: AbstractFileSystem, directory: str, shown: str) -> list[str]
     fs.invalidate_cache(directory)
     try:
         names = fs.ls(directory, detail=False)
+    except FileNotFoundError:
+        names = []
     except (OSError, NotImplementedError) as error:
         raise CallError(f"run={shown}: its scores/ cannot be listed: {error!r}") from error
     parts = sorted(name for name in names if name.endswith(".parquet"))
     if not parts:
-        raise CallError(f"run={shown}: no part in scores/; has the run been evaluated?")
+        raise CallError(f"run={shown}: nothing to reduce, no scores/*.parquet there")
     return parts
 
 
@@ -175,24 +177,29 @@ def _warn_of_mixed_fingerprints(scores: pads.Dataset, shown: str) -> None:
 def _fingerprint(footer: dict[bytes, bytes] | None) -> str | None:
     """The fingerprint in a part's footer, in one canonical spelling; None where there is none."""
     try:
-        return json.dumps(json.loads((footer or {})[b"masc"])["fingerprint"], sort_keys=True)
+        return json.dumps(json.loads((footer or {})[FOOTER_KEY])["fingerprint"], sort_keys=True)
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def _aggregate(scores: pads.Dataset) -> Iterator[pa.Table]:
+def _aggregate(scores: pads.Dataset) -> list[pa.Table]:
     """The tables per model, per concept, and per model and concept; their `ci_*` are null."""
-    with tempfile.TemporaryDirectory(prefix="reduce-") as spill:
-        settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
-        with duckdb.connect(":memory:", config=settings) as connection:
-            connection.register("scores", scores)
-            connection.execute(_GROUP_ROWS)
-            for keys, rolled_up in _GROUPINGS.items():
-                yield connection.sql(_select_groups(keys, rolled_up)).to_arrow_table()
+    with (
+        tempfile.TemporaryDirectory(prefix="reduce-") as spill,
+        duckdb.connect(
+            ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
+        ) as connection,
+    ):
+        connection.register("scores", scores)
+        connection.execute(_GROUP_ROWS)
+        return [
+            connection.sql(_select_groups(keys, rolled_up)).to_arrow_table()
+            for keys, rolled_up in _GROUPINGS.items()
+        ]
 
 
 def _defined(score: str) -> str:
-    return f"CASE WHEN status = '{OK}' AND NOT isnan({score}) THEN {score} END AS {score}"
+    return f"CASE WHEN status = '{OK}' AND isfinite({score}) THEN {score} END AS {score}"
 
 
 def _statistics(score: str) -> str:
@@ -282,4 +289,3 @@ def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()
-

@@ -48,6 +48,10 @@ class Worker:
         """Load the encoder."""
         # Progress bars of N workers over one another tell nobody anything.
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+        import transformers
+
+        # What matters of its warnings, weights that are missing, is an error of ours.
+        transformers.utils.logging.set_verbosity_error()
         # Only here: the driver, which imports this module too, needs no torch.
         from jobs.pipeline.scorer import ShardScorer
 

@@ -35,9 +35,9 @@ def png(image: Image.Image | np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def sample(key: str, seed: int, size: tuple[int, int] = (96, 96), **fields: Any) -> list[Member]:
+def sample(key: str, picture: int, size: tuple[int, int] = (96, 96), **fields: Any) -> list[Member]:
     """The members of a good sample; `fields` go into its JSON."""
-    image, mask = painted(size, seed)
+    image, mask = painted(size, picture)
     return [
         (f"{key}.json", json.dumps(fields).encode()),
         (f"{key}.mask.png", png(mask)),
@@ -46,12 +46,12 @@ def sample(key: str, seed: int, size: tuple[int, int] = (96, 96), **fields: Any)
 
 
 def generation(
-    key: str, seed: int, size: tuple[int, int] = (96, 96), **fields: Any
+    key: str, picture: int, size: tuple[int, int] = (96, 96), **fields: Any
 ) -> list[Member]:
     """A good generation of the concept `cat`."""
     return sample(
         key,
-        seed,
+        picture,
         size,
         **{
             "model": "alpha",
@@ -63,6 +63,6 @@ def generation(
     )
 
 
-def reference(key: str, seed: int, **fields: Any) -> list[Member]:
+def reference(key: str, picture: int, **fields: Any) -> list[Member]:
     """A good reference of the concept `cat`."""
-    return sample(key, seed, **{"concept": "cat", **fields})
+    return sample(key, picture, **{"concept": "cat", **fields})

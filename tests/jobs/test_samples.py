@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jobs.pipeline.rows import SampleError
 from jobs.pipeline.samples import (
     GenerationFields,
-    SampleError,
     decode_image,
     decode_mask,
     read_generation,

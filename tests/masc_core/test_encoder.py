@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from masc_core import Encoder
 from tests.conftest import painted
@@ -83,6 +85,17 @@ def test_weights_other_than_safetensors_are_not_loaded(
             (tmp_path / file.name).write_bytes(file.read_bytes())
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(OSError, match="safetensors"):
+        Encoder.from_pretrained(str(tmp_path))
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(
+    naflex_checkpoint: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(naflex_checkpoint, tmp_path, dirs_exist_ok=True)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["vision_model.head.probe"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(OSError, match=r"1 weights are missing: vision_model\.head\.probe"):
         Encoder.from_pretrained(str(tmp_path))
 
 

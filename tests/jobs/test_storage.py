@@ -1,0 +1,92 @@
+"""URLs, and writing in one step."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from jobs.pipeline.command_line import CallError
+from jobs.pipeline.storage import expand, version_of, without_credentials, write_in_one_step
+
+
+def test_globs_braces_and_lists_give_each_file_once_in_order(tmp_path: Path) -> None:
+    for name in ("a-0.tar", "a-1.tar", "a-2.tar", "b.tar"):
+        (tmp_path / name).touch()
+    urls = [f"{tmp_path}/b.tar", f"{tmp_path}/a-{{1..2}}.tar", f"{tmp_path}/*.tar"]
+    assert [Path(u).name for u in expand(urls, "samples")] == [
+        "b.tar",
+        "a-1.tar",
+        "a-2.tar",
+        "a-0.tar",
+    ]
+
+
+def test_memory_urls_expand_as_paths_do() -> None:
+    fs = fsspec.filesystem("memory")
+    for name in ("/bucket/x-0.tar", "/bucket/x-1.tar"):
+        fs.pipe_file(name, b"")
+    found = expand(["memory://bucket/x-*.tar"], "samples")
+    assert found == ["memory:///bucket/x-0.tar", "memory:///bucket/x-1.tar"] or found == [
+        "memory://bucket/x-0.tar",
+        "memory://bucket/x-1.tar",
+    ]
+    assert [version_of(url).size for url in found] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("{tmp}/none.tar", "no such file"),
+        ("{tmp}/none-*.tar", "matches no file"),
+        ("{tmp}", "a directory; name its shards"),
+        ("pipe:cat x", "scheme not allowed"),
+        ("ftp://host/x.tar", "scheme not allowed"),
+        ("simplecache::s3://b/x.tar", "scheme not allowed"),
+        ("ssh://user:secret@host/x.tar", "^ssh://host/x.tar: scheme not allowed"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_name(
+    tmp_path: Path, url: str, message: str
+) -> None:
+    with pytest.raises(CallError, match=message):
+        expand([url.format(tmp=tmp_path)], "samples")
+
+
+def test_nothing_given_names_the_setting() -> None:
+    with pytest.raises(CallError, match="references= is required"):
+        expand([], "references")
+
+
+def test_credentials_never_reach_what_is_shown() -> None:
+    url = "https://user:secret@host:8080/a/b.tar?X-Amz-Signature=secret#secret"
+    assert without_credentials(url) == "https://host:8080/a/b.tar"
+    assert without_credentials("/plain/path#1.tar") == "/plain/path#1.tar"
+
+
+def test_a_file_that_changes_has_another_version(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"1")
+    before = version_of(str(file))
+    assert version_of(str(file)) == before
+    os.utime(file, ns=(0, 1))
+    assert version_of(str(file)) != before
+
+
+def test_a_write_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = fsspec.filesystem("file")
+    target = tmp_path / "part.parquet"
+    write_in_one_step(fs, str(target), b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_in_one_step(fs, str(target), b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
