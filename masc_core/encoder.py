@@ -16,7 +16,7 @@ from PIL import Image
 
 from masc_core import defaults
 from masc_core.pooling import AttentionPool
-from masc_core.torchvision_compat import import_torchvision
+from masc_core.torchvision_compat import make_torchvision_importable
 
 Grid = tuple[int, int]
 """Patch grid (Hp, Wp), row-major."""
@@ -115,7 +115,7 @@ class Encoder:
             OSError: no such checkpoint, no safetensors weights in it, or not all of them.
             ValueError: not a SigLIP or SigLIP2 checkpoint.
         """
-        import_torchvision()
+        make_torchvision_importable()
         from transformers import AutoConfig, AutoModel, AutoProcessor
 
         config = AutoConfig.from_pretrained(name_or_path, revision=revision)

@@ -8,12 +8,13 @@ torch's own kernels. Declaring the operators without an implementation lets the 
 
 from __future__ import annotations
 
-import importlib
-import sys
+import importlib.util
+from functools import cache
+from pathlib import Path
 
 import torch
 
-# What torchvision/_meta_registrations.py describes unconditionally.
+# What torchvision/_meta_registrations.py describes whether or not it loaded.
 _OPERATORS = ("nms", "qnms")
 _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -21,23 +22,21 @@ _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _declared: list[torch.library.Library] = []
 
 
-def import_torchvision() -> None:
-    """Import torchvision; call this before anything of transformers that may import it.
+@cache
+def make_torchvision_importable() -> None:
+    """Call this before importing anything of transformers that may import torchvision.
 
-    Raises:
-        RuntimeError: torchvision's own error, when it is not the one that this mends.
+    Does nothing where torchvision's operators load, or where it is not installed.
     """
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            raise
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in _OPERATORS:
-            if not hasattr(torch.ops.torchvision, name):
-                library.define(f"{name}{_SIGNATURE}")
-        _declared.append(library)
-        # What the failed import left half-made would be taken for finished.
-        for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[module]
-        importlib.import_module("torchvision")
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or not spec.submodule_search_locations:
+        return
+    for compiled in Path(spec.submodule_search_locations[0]).glob("_C*.so"):
+        try:
+            torch.ops.load_library(compiled)
+        except OSError:
+            library = torch.library.Library("torchvision", "FRAGMENT")
+            for name in _OPERATORS:
+                if not hasattr(torch.ops.torchvision, name):
+                    library.define(f"{name}{_SIGNATURE}")
+            _declared.append(library)

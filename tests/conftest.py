@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,14 @@ import pytest
 from PIL import Image
 
 from jobs.world.checkpoint import write_random_checkpoint
-from masc_core.torchvision_compat import import_torchvision
+from masc_core.torchvision_compat import make_torchvision_importable
+
+# Ray asks for a token; from the environment every process of every cluster here has the same.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 # The authors' package imports transformers by itself, so torchvision has to be importable first.
-import_torchvision()
+make_torchvision_importable()
 
 PHOTOS = Path(
     os.environ.get("MASC_PHOTOS", Path(__file__).parents[2] / "shared" / "data" / "photos")

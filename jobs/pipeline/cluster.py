@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from jobs.pipeline.config import WorkersConfig
 
 MAX_AUTO_CPUS = 16
 """Cores that a GPU worker takes at most by itself: decoding for one GPU does not ask for more."""
+
+CONNECT_SECONDS = 10.0
 
 GPU_BATCH_SIZE = 32
 CPU_BATCH_SIZE = 4
@@ -51,6 +54,7 @@ def join_cluster(address: str | None) -> None:
         options["runtime_env"] = {"py_modules": [str(module) for module in modules]}
     if address == "local":
         options["include_dashboard"] = False
+    _require_reachable(address)
     # Ray greets with a page of text at INFO; the token notice tells how to switch tokens off.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     try:
@@ -58,6 +62,23 @@ def join_cluster(address: str | None) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CallError(f"ray.address={address}: cannot join this cluster: {reason}") from error
+
+
+def _require_reachable(address: str) -> None:
+    """Ray itself would try an address for minutes before it gives up.
+
+    Raises:
+        CallError: nobody answers at HOST:PORT, or it is an address of another kind.
+    """
+    if address in ("local", "auto"):
+        return
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or "/" in host:
+        raise CallError(f"ray.address={address}: expected auto or HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise CallError(f"ray.address={address}: cannot join: {error}") from error
 
 
 def lay_out(config: WorkersConfig, n_shards: int) -> Layout:

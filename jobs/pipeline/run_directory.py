@@ -80,16 +80,16 @@ class RunDirectory:
         Raises:
             CallError: it was not, naming the keys that differ; or the place cannot be written to.
         """
-        if overwrite and self._fs.exists(self._path):
-            self._remove_results()
-        described = self.read_description()
-        if described is not None:
-            self._refuse_difference(fingerprint, described.get("fingerprint", {}))
         try:
+            if overwrite:
+                self._remove_results()
             self._fs.makedirs(join(self._path, "scores"), exist_ok=True)
         except OSError as error:
             shown = without_credentials(self.url)
             raise CallError(f"run={shown}: cannot be written to: {error}") from error
+        described = self.read_description()
+        if described is not None:
+            self._refuse_difference(fingerprint, described.get("fingerprint", {}))
 
     def read_description(self) -> dict[str, Any] | None:
         """What `run.json` says; None where there is none."""

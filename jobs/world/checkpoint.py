@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from masc_core.torchvision_compat import import_torchvision
+from masc_core.torchvision_compat import make_torchvision_importable
 
 TEXT_LENGTH = 64
 """Tokens that every prompt is padded or cut to, as in the released SigLIP checkpoints."""
@@ -43,7 +43,7 @@ def write_random_checkpoint(
         layers: of each tower.
         image_size: side of the fixed-size model's input, in pixels; NaFlex has none.
     """
-    import_torchvision()
+    make_torchvision_importable()
     import transformers
 
     tokenizer = _tokenizer()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.dataset as pads
 import pytest
+from ray.cluster_utils import Cluster
 
 Run = subprocess.CompletedProcess[str]
 
 
 def command(name: str, *words: str, **environment: str) -> Run:
     """Call `python -m jobs.NAME` as a user does."""
-    import os
-
     return subprocess.run(
         [sys.executable, "-m", f"jobs.{name}", *words],
         capture_output=True,
@@ -33,8 +33,18 @@ def rows_of(run: Path) -> list[dict]:
     return pads.dataset(run / "scores").to_table().to_pylist()
 
 
+@pytest.fixture(scope="session")
+def cluster_address() -> Iterator[str]:
+    """A Ray cluster of one node with two cores, which the tests share."""
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+    )
+    yield cluster.address
+    cluster.shutdown()
+
+
 @pytest.fixture
-def evaluate(naflex_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
+def evaluate(cluster_address: str, naflex_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
     """`jobs.evaluate` with the small encoder, on `tmp_path`'s shards, into `tmp_path/run`."""
 
     def call(*words: str) -> Run:
@@ -45,6 +55,7 @@ def evaluate(naflex_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
             f"run={tmp_path}/run",
             f"encoder.name_or_path={naflex_checkpoint}",
             "encoder.max_num_patches=64",
+            f"ray.address={cluster_address}",
             *words,
         )
 

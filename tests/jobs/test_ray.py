@@ -1,0 +1,93 @@
+"""Ray as its users use it: a cluster of GPU nodes, and jobs submitted to a cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from tests.jobs.conftest import command, description_of, rows_of
+from tests.jobs.test_evaluate import write_good_shards
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def gpu_cluster() -> Iterator[Cluster]:
+    """Two nodes with a logical GPU each."""
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "num_gpus": 1, "include_dashboard": False},
+    )
+    cluster.add_node(num_cpus=1, num_gpus=1)
+    cluster.wait_for_nodes()
+    yield cluster
+    cluster.shutdown()
+
+
+def test_every_worker_has_a_gpu_of_its_own_and_all_of_them_work(
+    gpu_cluster: Cluster, naflex_checkpoint: Path, tmp_path: Path
+) -> None:
+    # Enough that the work outlasts the start of the slower worker.
+    write_good_shards(tmp_path, n_shards=40, n_samples=4)
+    run = command(
+        "evaluate",
+        f"samples={tmp_path}/generations-*.tar",
+        f"references={tmp_path}/references-*.tar",
+        f"run={tmp_path}/run",
+        f"encoder.name_or_path={naflex_checkpoint}",
+        "encoder.max_num_patches=256",
+        "workers.batch_size=1",
+        f"ray.address={gpu_cluster.address}",
+    )
+    assert run.returncode == 0, run.stderr
+    assert len(rows_of(tmp_path / "run")) == 160
+    workers = description_of(tmp_path / "run")["workers"]
+    assert [len(worker["gpus"]) for worker in workers] == [1, 1]
+    assert len({worker["node"] for worker in workers}) == 2
+    assert all(worker["shards"] > 0 for worker in workers)
+    assert sum(worker["samples"] for worker in workers) == 160
+
+
+@pytest.fixture
+def cluster_with_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster that takes jobs; `python` on it is this one."""
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": True}
+    )
+    yield cluster
+    cluster.shutdown()
+
+
+def test_the_same_command_line_works_as_a_submitted_job(
+    cluster_with_jobs: Cluster, naflex_checkpoint: Path, tmp_path: Path
+) -> None:
+    write_good_shards(tmp_path, n_shards=2)
+    submitted = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("ray")), "job", "submit"),
+            *("--address", f"http://{cluster_with_jobs.webui_url}", "--working-dir", "."),
+            *("--", "python", "-m", "jobs.evaluate"),
+            f"samples={tmp_path}/generations-*.tar",
+            f"references={tmp_path}/references-*.tar",
+            f"run={tmp_path}/run",
+            f"encoder.name_or_path={naflex_checkpoint}",
+            "encoder.max_num_patches=64",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert "12 samples: 12 ok, 0 skipped, 0 errors" in submitted.stdout
+    assert len(rows_of(tmp_path / "run")) == 12
