@@ -17,6 +17,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/installed demo/made ## render a data set, score it, print the leaderboard
 	@$(BIN)/python -m jobs.evaluate conf/demo.yaml
+	@echo "This encoder's weights are random: the figures show the plumbing, not the quality." >&2
 
 demo/made: | $(VENV)/installed
 	@$(BIN)/python -m jobs.render_demo out=demo/images

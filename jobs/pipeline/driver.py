@@ -46,8 +46,10 @@ class Hand:
     has_references: bool = False
     progress: Any = None
     """The answer awaited to the last question for its progress."""
+    shard_id: str | None = None
+    """The shard at hand."""
     counts: Counts = field(default_factory=Counts)
-    """Rows of the shard at hand."""
+    """Its rows so far."""
     n_shards: int = 0
     n_samples: int = 0
 
@@ -157,6 +159,7 @@ class Driver:
             self._call(hand, done, lambda hand, _: self._give_work(hand), log.warning)
         else:
             shard = self._shards.popleft()
+            hand.shard_id, hand.counts = shard.id, Counts()
             report = hand.actor.score_shard.remote(shard)
             self._call(hand, report, self._scored, lambda reason: self._shard_failed(shard, reason))
 
@@ -230,7 +233,7 @@ class Driver:
     def _scored(self, hand: Hand, report: ShardReport) -> None:
         hand.n_shards += 1
         hand.n_samples += report.counts.total
-        hand.counts = Counts()
+        hand.shard_id, hand.counts = None, Counts()
         self.reports.append(report)
         if report.first_error:
             log.warning(
@@ -262,14 +265,18 @@ class Driver:
         for hand in self.hands:
             if hand.progress is not None and ray.wait([hand.progress], timeout=0)[0]:
                 with suppress(RayError):  # the worker died; its call says so
-                    hand.counts = ray.get(hand.progress)
+                    shard_id, counts = ray.get(hand.progress)
+                    if shard_id == hand.shard_id:  # else it is late, and counted already
+                        hand.counts = counts
                 hand.progress = None
             if hand.progress is None and hand.has_references:
                 hand.progress = hand.actor.progress.remote()
         at_hand = sum((hand.counts for hand in self.hands), Counts())
         committed = sum((report.counts for report in self.reports), Counts())
         self._progress.show(
-            len(self.reports) + len(self.set_aside), committed + at_hand, len(self.hands)
+            len(self.reports) + len(self.set_aside),
+            committed + at_hand,
+            sum(hand.has_references for hand in self.hands),
         )
 
 

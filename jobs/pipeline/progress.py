@@ -63,9 +63,9 @@ class Progress:
             self._bar.stop()
 
     def show(self, n_shards_done: int, counts: Counts, n_workers: int) -> None:
-        """Show the state, if it is time to."""
+        """Show the state, if it is time to; `n_workers` are those that score by now."""
         now = time.monotonic()
-        if self._began is None and counts.total:
+        if self._began is None and n_workers:
             # Loading the encoder is not scoring: a rate that counted it would start far too low.
             self._began = now
         seconds = now - self._began if self._began is not None else 0.0
@@ -76,7 +76,7 @@ class Progress:
         elif now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             log.info(
-                "%d/%d shards · %s · %d workers · %s left",
+                "%d/%d shards · %s · workers: %d · %s left",
                 n_shards_done,
                 self._n_shards,
                 detail,

@@ -43,6 +43,7 @@ class Worker:
     def __init__(self) -> None:
         """Nothing is loaded yet, so that what goes wrong in loading is an answer, not a death."""
         self._scorer: ShardScorer | None = None
+        self._shard_id: str | None = None
 
     def load(self, plan: Plan) -> Place:
         """Load the encoder."""
@@ -80,12 +81,13 @@ class Worker:
     def score_shard(self, shard: Shard) -> ShardReport:
         """Score a shard and commit its part."""
         assert self._scorer is not None
+        self._scorer.counts, self._shard_id = Counts(), shard.id
         return self._scorer.score_shard(shard)
 
     @ray.method(concurrency_group="progress")
-    def progress(self) -> Counts:
-        """Rows of the shard at hand so far; answers while it is being scored."""
-        return self._scorer.counts if self._scorer else Counts()
+    def progress(self) -> tuple[str | None, Counts]:
+        """The shard at hand and its rows so far; answers while it is being scored."""
+        return self._shard_id, self._scorer.counts if self._scorer else Counts()
 
 
 def start_worker(layout: Layout) -> Any:
