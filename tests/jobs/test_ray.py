@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ray.cluster_utils import Cluster
+from ray.job_submission import JobSubmissionClient
 
 from tests.jobs.conftest import command, description_of, rows_of
 from tests.jobs.test_evaluate import write_good_shards
@@ -63,8 +65,21 @@ def cluster_with_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": True}
     )
+    _wait_until_it_takes_jobs(JobSubmissionClient(f"http://{cluster.webui_url}"))
     yield cluster
     cluster.shutdown()
+
+
+def _wait_until_it_takes_jobs(client: JobSubmissionClient) -> None:
+    """The dashboard answers before the agent that starts jobs does."""
+    for _ in range(120):
+        try:
+            client.submit_job(entrypoint="true")
+        except RuntimeError:
+            time.sleep(0.5)
+        else:
+            return
+    raise AssertionError("the cluster takes no jobs")
 
 
 def test_the_same_command_line_works_as_a_submitted_job(
