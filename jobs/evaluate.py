@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from dataclasses import asdict, replace
 
 import ray
@@ -53,6 +54,7 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
     if not to_do:
         return _verdict(config, summarise_run(config.run), 0, as_json)
 
+    began = time.monotonic()
     record = RunRecord(run, config, fingerprint, len(shards))
     record.write("running")
     try:
@@ -62,6 +64,7 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
         with Progress(len(to_do)) as progress:
             driver = Driver(plan, layout, run, to_do, references, progress)
             driver.score_all()
+        scored = time.monotonic()
         summary = _reduce(config.run, driver)
     except (KeyboardInterrupt, Incomplete) as error:
         record.write("stopped")
@@ -75,6 +78,7 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
         n_shards_scored=len(driver.reports),
         n_shards_set_aside=len(driver.set_aside),
         workers=driver.workers(),
+        timings=_timings(began, driver.began_scoring or scored, scored),
     )
     return _verdict(config, summary, len(driver.set_aside), as_json)
 
@@ -91,6 +95,15 @@ def _reduce(run: str, driver: Driver) -> Summary:
         return ray.get(ray.remote(summarise_run).remote(run))
     except RayTaskError as error:
         raise error.cause from error
+
+
+def _timings(began: float, began_scoring: float, scored: float) -> dict[str, float]:
+    """Seconds of the call: Ray, encoders and references; then shards; then the reducer."""
+    return {
+        "start": round(began_scoring - began, 3),
+        "scoring": round(scored - began_scoring, 3),
+        "reduce": round(time.monotonic() - scored, 3),
+    }
 
 
 def _verdict(config: EvaluateConfig, summary: Summary, n_set_aside: int, as_json: bool) -> int:

@@ -144,6 +144,14 @@ class Encoder:
             compile=compile,
         )
 
+    @property
+    def bytes_an_image(self) -> int:
+        """Memory of one image's activations in the vision tower, at most: an estimate."""
+        config = self._vision.config
+        # The MLP's inner layer, and residual, norm, query, key, value, attention output beside it.
+        width = config.intermediate_size + 8 * self.dim
+        return self.max_num_patches * width * self.dtype.itemsize
+
     def prepare_image(self, image: Image.Image) -> tuple[torch.Tensor, Grid]:
         """An image as the vision tower takes it. Safe to call from several threads.
 
@@ -176,7 +184,7 @@ class Encoder:
         Returns:
             (B, Hp * Wp, D) in the encoder's dtype, on its device.
         """
-        pixels = pixels.to(self.device, self.dtype, non_blocking=True)
+        pixels = pixels.to(self.device, self.dtype)
         return self._layers(pixels, self._positions(grid) if self.is_naflex else None)
 
     @torch.inference_mode()

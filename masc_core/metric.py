@@ -331,13 +331,17 @@ class MaSC:
 
     @torch.inference_mode()
     def score_prepared(
-        self, batch: Sequence[Prepared], references: Sequence[Sequence[Reference]]
+        self,
+        batch: Sequence[Prepared],
+        references: Sequence[Sequence[Reference]],
+        pixels: torch.Tensor | None = None,
     ) -> list[Score]:
         """Score generations of one patch grid: one forward pass for all of them.
 
         Args:
             batch: prepared generations, all of one grid.
             references: per generation what it is scored against, at least one.
+            pixels: their pixels stacked, if they are on the device already.
 
         Raises:
             ValueError: several grids in a batch, or a generation without references.
@@ -346,9 +350,9 @@ class MaSC:
             raise ValueError("a batch holds one patch grid")
         if not all(references):
             raise ValueError("a generation needs at least one reference")
-        tokens = self.encoder.encode_images(
-            torch.stack([each.pixels for each in batch]), batch[0].grid
-        )
+        if pixels is None:
+            pixels = torch.stack([each.pixels for each in batch])
+        tokens = self.encoder.encode_images(pixels, batch[0].grid)
         cp = self._concept_preservation(tokens, references)
         pf, n_fg = self._prompt_following(tokens, batch)
         encoded = EncodedBatch(self.encoder, tokens, batch, references)

@@ -23,9 +23,6 @@ MAX_AUTO_CPUS = 16
 
 CONNECT_SECONDS = 10.0
 
-GPU_BATCH_SIZE = 32
-CPU_BATCH_SIZE = 4
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -34,7 +31,8 @@ class Layout:
     count: int
     gpus: float
     cpus: int
-    batch_size: int
+    batch_size: int | None
+    """Images a forward pass; None lets each worker choose for its device."""
 
 
 def join_cluster(address: str | None) -> None:
@@ -108,9 +106,7 @@ def fit(config: WorkersConfig, nodes: list[dict[str, float]], n_shards: int) -> 
     if cpus is None:
         cpus = _cpu_share(nodes, room, int(count), at_most=MAX_AUTO_CPUS if gpus else None)
     batch_size = _number(config.batch_size, "workers.batch_size", least=1)
-    if batch_size is None:
-        batch_size = GPU_BATCH_SIZE if gpus else CPU_BATCH_SIZE
-    return Layout(int(count), gpus, int(cpus), int(batch_size))
+    return Layout(int(count), gpus, int(cpus), None if batch_size is None else int(batch_size))
 
 
 def _cpu_share(

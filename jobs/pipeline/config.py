@@ -47,7 +47,7 @@ class WorkersConfig:
     )
     gpus: float | str = setting("auto", "GPUs a worker; auto: 1 on a cluster with GPUs, else 0")
     cpus: int | str = setting("auto", "CPU cores a worker; auto: an equal share of the cluster's")
-    batch_size: int | str = setting("auto", "images a forward pass; auto: 32 on a GPU, 4 on a CPU")
+    batch_size: int | str = setting("auto", "images a forward pass; auto: by the device's memory")
 
 
 @dataclass

@@ -1,17 +1,22 @@
 """Handing out the work: encoders loaded, references encoded, shards scored.
 
 The driver hears of counts and never sees an image. A worker asks for nothing: whenever a call to it
-ends, the driver gives it the next piece, so the fastest worker gets the most shards. A worker that
-dies is replaced and its piece given out again; a shard that fails too often is set aside.
+ends, the driver gives it the next piece, so the fastest worker gets the most shards. It has two at
+a time, one that is scored and one that is opened meanwhile. A worker that dies is replaced and its
+shards given out again, each alone, so that the next death is nobody else's fault; a shard that
+fails too often is set aside.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import ray
@@ -19,7 +24,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from jobs.pipeline.cluster import Layout
 from jobs.pipeline.command_line import CallError
-from jobs.pipeline.plan import Counts, Plan, ShardReport
+from jobs.pipeline.plan import Counts, Plan, ShardReport, Timings
 from jobs.pipeline.progress import Progress
 from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
 from jobs.pipeline.run_directory import RunDirectory, Shard
@@ -29,6 +34,7 @@ from jobs.pipeline.worker import Place, start_worker
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+SHARDS_AT_ONCE = 2
 WAITING_SECONDS = 30.0
 """After this long without a worker, say what is being waited for."""
 
@@ -46,12 +52,14 @@ class Hand:
     has_references: bool = False
     progress: Any = None
     """The answer awaited to the last question for its progress."""
-    shard_id: str | None = None
-    """The shard at hand."""
-    counts: Counts = field(default_factory=Counts)
-    """Its rows so far."""
-    n_shards: int = 0
-    n_samples: int = 0
+    shards: dict[str, Shard] = field(default_factory=dict)
+    """What it was given and has not answered, by id."""
+    is_alone: bool = False
+    """It has a shard that failed before, and gets no second one beside it."""
+    counts: dict[str, Counts] = field(default_factory=dict)
+    """Rows so far of the shards at hand, by id."""
+    reports: list[ShardReport] = field(default_factory=list)
+    """The shards that it committed."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,8 @@ class Driver:
         self.hands: list[Hand] = []
         self.reports: list[ShardReport] = []
         self.set_aside: list[Shard] = []
+        self.began_scoring: float | None = None
+        """When the first shard was given out, by the monotonic clock."""
 
     def score_all(self) -> None:
         """Score every shard, or set it aside.
@@ -124,9 +134,14 @@ class Driver:
         )
 
     def workers(self) -> list[dict[str, Any]]:
-        """Where each worker ran, and how much it scored."""
+        """Where each worker ran, how much it scored, and where its seconds went."""
         return [
-            {**asdict(hand.place), "shards": hand.n_shards, "samples": hand.n_samples}
+            {
+                **asdict(hand.place),
+                "shards": len(hand.reports),
+                "samples": sum(report.counts.total for report in hand.reports),
+                **_seconds([report.timings for report in hand.reports]),
+            }
             for hand in self.hands
             if hand.place
         ]
@@ -151,17 +166,33 @@ class Driver:
         elif self._n_encoding:
             self._idle.append(hand)
         elif not self._shards:
-            # Gives its device back at once, for others on the cluster.
-            ray.kill(hand.actor)
+            if not hand.shards:
+                # Gives its device back at once, for others on the cluster.
+                ray.kill(hand.actor)
         elif not hand.has_references:
             hand.has_references = True
             done = hand.actor.use_references.remote(self._references, self._homes)
             self._call(hand, done, lambda hand, _: self._give_work(hand), log.warning)
         else:
+            self._give_shards(hand)
+
+    def _give_shards(self, hand: Hand) -> None:
+        """Fill the worker's hands, but leave the last shards to those that have none."""
+        while self._shards and not hand.is_alone and len(hand.shards) < SHARDS_AT_ONCE:
+            failed_before = self._attempts[self._shards[0].url] > 0
+            if hand.shards and (failed_before or len(self._shards) < len(self.hands)):
+                return
             shard = self._shards.popleft()
-            hand.shard_id, hand.counts = shard.id, Counts()
+            hand.is_alone = failed_before
+            hand.shards[shard.id] = shard
+            self.began_scoring = self.began_scoring or time.monotonic()
             report = hand.actor.score_shard.remote(shard)
-            self._call(hand, report, self._scored, lambda reason: self._shard_failed(shard, reason))
+            self._call(
+                hand,
+                report,
+                self._scored,
+                partial(self._shard_failed, hand, shard),
+            )
 
     def _call(
         self,
@@ -190,6 +221,8 @@ class Driver:
             call.finish(call.hand, answer)
 
     def _replace(self, hand: Hand) -> None:
+        if hand not in self.hands:
+            return  # a second call to it ended with it
         ray.kill(hand.actor)
         self.hands.remove(hand)
         if self._shards or self._n_encoding:
@@ -231,9 +264,10 @@ class Driver:
         self._reference_urls.append(url)
 
     def _scored(self, hand: Hand, report: ShardReport) -> None:
-        hand.n_shards += 1
-        hand.n_samples += report.counts.total
-        hand.shard_id, hand.counts = None, Counts()
+        hand.reports.append(report)
+        del hand.shards[report.shard_id]
+        hand.counts.pop(report.shard_id, None)
+        hand.is_alone = False
         self.reports.append(report)
         if report.first_error:
             log.warning(
@@ -244,8 +278,11 @@ class Driver:
             )
         self._give_work(hand)
 
-    def _shard_failed(self, shard: Shard, reason: str) -> None:
+    def _shard_failed(self, hand: Hand, shard: Shard, reason: str) -> None:
         shown = without_credentials(shard.url)
+        del hand.shards[shard.id]
+        hand.counts.pop(shard.id, None)
+        hand.is_alone = False
         if self._spent(shard.url):
             log.error("shard %s is set aside: %s", shown, reason)
             self._run.set_aside(shard, self._attempts[shard.url], reason)
@@ -265,19 +302,30 @@ class Driver:
         for hand in self.hands:
             if hand.progress is not None and ray.wait([hand.progress], timeout=0)[0]:
                 with suppress(RayError):  # the worker died; its call says so
-                    shard_id, counts = ray.get(hand.progress)
-                    if shard_id == hand.shard_id:  # else it is late, and counted already
-                        hand.counts = counts
+                    counts: dict[str, Counts] = ray.get(hand.progress)
+                    # An answer may be late: what has ended by now is counted already.
+                    hand.counts = {i: counts[i] for i in hand.shards if i in counts}
                 hand.progress = None
             if hand.progress is None and hand.has_references:
                 hand.progress = hand.actor.progress.remote()
-        at_hand = sum((hand.counts for hand in self.hands), Counts())
+        at_hand = sum((c for hand in self.hands for c in hand.counts.values()), Counts())
         committed = sum((report.counts for report in self.reports), Counts())
         self._progress.show(
             len(self.reports) + len(self.set_aside),
             committed + at_hand,
             sum(hand.has_references for hand in self.hands),
         )
+
+
+def _seconds(timings: list[Timings]) -> dict[str, float]:
+    """Totals over a worker's shards; `idle` is the time between them."""
+    in_order = sorted(timings, key=lambda each: each.began)
+    return {
+        "waiting": round(sum(each.waiting for each in timings), 3),
+        "scoring": round(sum(each.scoring for each in timings), 3),
+        "commit": round(sum(each.commit for each in timings), 3),
+        "idle": round(sum(b.began - a.ended for a, b in pairwise(in_order)), 3),
+    }
 
 
 def _reason(error: BaseException) -> str:

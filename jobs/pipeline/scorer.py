@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import torch
 
 from jobs.pipeline.batches import batches_of_one_grid
 from jobs.pipeline.command_line import CallError
-from jobs.pipeline.plan import Counts, Plan, ShardReport
+from jobs.pipeline.plan import Counts, Plan, ShardReport, Timings
 from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
 from jobs.pipeline.reference_store import ReferenceStore, Tokens
 from jobs.pipeline.rows import ERROR, OK, SKIPPED, SampleError, scores_schema
@@ -33,8 +34,9 @@ from jobs.pipeline.samples import (
 )
 from jobs.pipeline.shards import READ_AT_ONCE, RawSample, read_samples
 from jobs.pipeline.storage import open_filesystem, without_credentials
-from jobs.pipeline.threads import map_in_threads
+from jobs.pipeline.threads import MapInThreads
 from masc_core import MaSC, Prepared, Score
+from masc_core.device import default_batch_size, release_cached_memory, upload
 
 
 @dataclass
@@ -50,6 +52,10 @@ class Row:
     subject: str | None = None
     columns: dict[str, Any] = field(default_factory=dict)
     """What scoring, skipping or failing it adds."""
+
+
+Batch = tuple[list[Row], torch.Tensor]
+"""Rows of one patch grid, and their pixels on the device."""
 
 
 class ShardScorer:
@@ -74,9 +80,16 @@ class ShardScorer:
         )
         self._references: ReferenceStore | None = None
         self._schema = scores_schema(config.metric.extra)
-        self._pool = ThreadPoolExecutor(max_workers=plan.threads, thread_name_prefix="decode")
-        self.counts = Counts()
-        """Of the shard at hand; read from another thread, for progress."""
+        self._decoding = _threads(plan.threads, "decode")
+        self._uploading = _threads(1, "upload")
+        self._turn = Lock()
+        encoder = self._masc.encoder
+        self.batch_size = plan.batch_size or default_batch_size(
+            encoder.bytes_an_image, encoder.device
+        )
+        """Images a forward pass; falls when the device's memory turns out too small."""
+        self.counts: dict[str, Counts] = {}
+        """Rows so far of the shards at hand, by id; read from another thread, for progress."""
 
     @property
     def device(self) -> torch.device:
@@ -100,27 +113,49 @@ class ShardScorer:
     def score_shard(self, shard: Shard) -> ShardReport:
         """Score every sample of a shard and commit its part.
 
+        May be called from two threads: one shard then waits with its first batch on the device
+        while the other has the encoder.
+
         Raises:
             tarfile.TarError, OSError: the shard cannot be read to its end, or the part not written.
         """
-        started = time.monotonic()
-        self.counts = Counts()
         rows: dict[str, Row] = {}
-        ahead = 2 * self._plan.batch_size
+        counts = self.counts[shard.id] = Counts()
+        size = self.batch_size
         with (
             _open(shard.url) as stream,
-            closing(
-                map_in_threads(self._prepare, enumerate(read_samples(stream)), self._pool, ahead)
+            MapInThreads(
+                self._prepare, enumerate(read_samples(stream)), self._decoding, ahead=2 * size
             ) as prepared,
+            MapInThreads(
+                self._upload,
+                batches_of_one_grid(self._keep(prepared, rows, counts), _grid_of, size),
+                self._uploading,
+                ahead=1,
+            ) as batches,
+            self._turn,
         ):
-            to_score = self._keep(prepared, rows)
-            for batch in batches_of_one_grid(to_score, _grid_of, self._plan.batch_size):
-                self._score(batch)
+            timings = self._score_all(batches, counts)
         table = self._table(shard, rows)
+        began = time.monotonic()
         self._run.commit(shard, table, self._plan.fingerprint)
-        return ShardReport(
-            shard.id, self.counts, time.monotonic() - started, _first_error(rows.values())
-        )
+        timings.commit = time.monotonic() - began
+        del self.counts[shard.id]
+        return ShardReport(shard.id, _count(rows.values()), timings, _first_error(rows.values()))
+
+    def _score_all(self, batches: Iterable[Batch], counts: Counts) -> Timings:
+        # OpenMP keeps this for each thread, and Ray does not say which one calls.
+        torch.set_num_threads(self._plan.threads)
+        timings = Timings(began=time.time())
+        asked = time.monotonic()
+        for rows, pixels in batches:
+            came = time.monotonic()
+            timings.waiting += came - asked
+            self._score(rows, pixels)
+            counts.ok += _count(rows).ok
+            asked = time.monotonic()
+            timings.scoring += asked - came
+        return timings
 
     def _prepare(self, numbered: tuple[int, RawSample]) -> Row:
         """Decode a sample, in a thread. What is wrong with it ends in its row, not in a raise."""
@@ -152,37 +187,56 @@ class ShardScorer:
         else:
             row.prepared = prepared
 
-    def _keep(self, rows: Iterator[Row], kept: dict[str, Row]) -> Iterator[Row]:
+    def _keep(self, rows: Iterable[Row], kept: dict[str, Row], counts: Counts) -> Iterator[Row]:
         """Note every row under its key, and pass on those to score."""
         for row in rows:
             # A key that comes back is an error, and what it was before is void.
             kept[row.key] = row
-            status = row.columns.get("status")
-            self.counts.error += status == ERROR
-            self.counts.skipped += status == SKIPPED
             if row.prepared is not None:
                 yield row
+            elif row.columns["status"] == ERROR:
+                counts.error += 1
+            else:
+                counts.skipped += 1
 
-    def _score(self, batch: list[Row]) -> None:
-        """One forward pass; the rows then let go of their pixels."""
+    def _upload(self, rows: list[Row]) -> Batch:
+        """A batch on the device."""
+        encoder = self._masc.encoder
+        pixels = torch.stack([row.prepared.pixels for row in rows if row.prepared is not None])
+        return rows, upload(pixels, encoder.device, encoder.dtype)
+
+    def _score(self, rows: list[Row], pixels: torch.Tensor) -> None:
+        """One forward pass; two of half the size when the device's memory is too small for it."""
         assert self._references is not None
         store = self._references
-        scores = self._masc.score_prepared(
-            [row.prepared for row in batch if row.prepared is not None],
-            [[store.get(entry) for entry in row.references] for row in batch],
-        )
-        for row, score in zip(batch, scores, strict=True):
-            row.columns = _columns(score, row.references)
-            row.prepared = None
-        self.counts.ok += len(batch)
+        try:
+            scores = self._masc.score_prepared(
+                [row.prepared for row in rows if row.prepared is not None],
+                [[store.get(entry) for entry in row.references] for row in rows],
+                pixels,
+            )
+        except torch.OutOfMemoryError as error:
+            failed = str(error).splitlines()[0]
+        else:
+            for row, score in zip(rows, scores, strict=True):
+                row.columns = _columns(score, row.references)
+                row.prepared = None
+            return
+        # Not in the except clause: the error would hold on to the tensors that did not fit.
+        release_cached_memory(self.device)
+        if len(rows) == 1:
+            rows[0].columns = {"status": ERROR, "error": f"out of memory on the device: {failed}"}
+            rows[0].prepared = None
+            return
+        half = len(rows) // 2
+        self.batch_size = max(1, min(self.batch_size, half))
+        self._score(rows[:half], pixels[:half])
+        self._score(rows[half:], pixels[half:])
 
     def _table(self, shard: Shard, rows: dict[str, Row]) -> pa.Table:
         """The part, in the shard's order."""
         shown = without_credentials(shard.url)
         in_order = sorted(rows.values(), key=lambda row: row.position)
-        self.counts = Counts(
-            *(sum(row.columns["status"] == s for row in in_order) for s in (OK, SKIPPED, ERROR))
-        )
         columns = [
             {
                 "key": row.key,
@@ -222,6 +276,11 @@ class ShardScorer:
             fg_fraction=reference.fg_fraction,
         )
         return encoded, reference.tokens.cpu().numpy()
+
+
+def _threads(n: int, name: str) -> ThreadPoolExecutor:
+    """Threads that use one core each: torch would start as many of its own beside every one."""
+    return ThreadPoolExecutor(n, name, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _open(url: str) -> IO[bytes]:
@@ -276,7 +335,12 @@ def _too_small(fg_fraction: float, references: list[ReferenceEntry], least: floa
     return None
 
 
-def _first_error(rows: Any) -> str | None:
+def _count(rows: Iterable[Row]) -> Counts:
+    statuses = Counter(row.columns["status"] for row in rows)
+    return Counts(statuses[OK], statuses[SKIPPED], statuses[ERROR])
+
+
+def _first_error(rows: Iterable[Row]) -> str | None:
     return next(
         (f"{r.key}: {r.columns['error']}" for r in rows if r.columns["status"] == ERROR), None
     )

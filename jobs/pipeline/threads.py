@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import TypeVar
+from types import TracebackType
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_END = None
 _POLL_SECONDS = 0.1
 
 
-def map_in_threads(
-    function: Callable[[Item], Result], items: Iterator[Item], pool: ThreadPoolExecutor, ahead: int
-) -> Generator[Result, None, None]:
+class MapInThreads(Generic[Item, Result]):
     """`map(function, items)`, in order, with both the reading and the function off this thread.
 
-    One thread draws from `items` and hands each to `pool`; at most `ahead` results wait. What
-    `items` or `function` raises is raised here, in its place. Closing the iterator stops the
-    reading.
+    One thread draws from `items`, from now on, and hands each to `pool`; at most `ahead` results
+    wait. What `items` or `function` raises is raised to the consumer, in its place. Leaving the
+    context stops the reading.
     """
-    waiting: Queue[Future[Result] | None] = Queue(maxsize=ahead)
-    stopped = Event()
 
-    def put(future: Future[Result] | None) -> None:
-        while not stopped.is_set():
-            with suppress(Full):
-                waiting.put(future, timeout=_POLL_SECONDS)
-                return
+    def __init__(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterator[Item],
+        pool: ThreadPoolExecutor,
+        ahead: int,
+    ) -> None:
+        """Begin to read."""
+        self._function = function
+        self._items = items
+        self._pool = pool
+        self._waiting: Queue[Future[Result] | None] = Queue(maxsize=ahead)
+        self._stopped = Event()
+        self._reader = Thread(target=self._read, name="shard-reader", daemon=True)
+        self._reader.start()
 
-    def read() -> None:
+    def __enter__(self) -> MapInThreads[Item, Result]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._reader.join()
+
+    def __iter__(self) -> Iterator[Result]:
+        while (future := self._waiting.get()) is not None:
+            yield future.result()
+
+    def _read(self) -> None:
         try:
-            for item in items:
-                if stopped.is_set():
+            for item in self._items:
+                if self._stopped.is_set():
                     return
-                put(pool.submit(function, item))
+                self._put(self._pool.submit(self._function, item))
         except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
             failed: Future[Result] = Future()
             failed.set_exception(error)
-            put(failed)
-        put(_END)
+            self._put(failed)
+        self._put(None)
 
-    reader = Thread(target=read, name="shard-reader", daemon=True)
-    reader.start()
-    try:
-        while (future := waiting.get()) is not None:
-            yield future.result()
-    finally:
-        stopped.set()
-        reader.join()
+    def _put(self, future: Future[Result] | None) -> None:
+        while not self._stopped.is_set():
+            with suppress(Full):
+                self._waiting.put(future, timeout=_POLL_SECONDS)
+                return

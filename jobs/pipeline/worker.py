@@ -36,14 +36,17 @@ class Place:
     pid: int
 
 
-@ray.remote(concurrency_groups={"progress": 1})  # type: ignore[call-overload]
+@ray.remote(concurrency_groups={"shards": 2, "progress": 1})  # type: ignore[call-overload]
 class Worker:
-    """Scores shards. `load` comes first, then references, then shards, one at a time."""
+    """Scores shards. `load` comes first, then references, then shards.
+
+    It takes two shards at a time: while one has the encoder, the next is opened and decoded ahead,
+    and the one before it is committed.
+    """
 
     def __init__(self) -> None:
         """Nothing is loaded yet, so that what goes wrong in loading is an answer, not a death."""
         self._scorer: ShardScorer | None = None
-        self._shard_id: str | None = None
 
     def load(self, plan: Plan) -> Place:
         """Load the encoder."""
@@ -78,16 +81,16 @@ class Worker:
         opened: Any = lru_cache(maxsize=OPEN_REFERENCE_SHARDS)(ray.get)
         self._scorer.use_references(index, lambda key: opened(homes[key])[key])
 
+    @ray.method(concurrency_group="shards")
     def score_shard(self, shard: Shard) -> ShardReport:
         """Score a shard and commit its part."""
         assert self._scorer is not None
-        self._scorer.counts, self._shard_id = Counts(), shard.id
         return self._scorer.score_shard(shard)
 
     @ray.method(concurrency_group="progress")
-    def progress(self) -> tuple[str | None, Counts]:
-        """The shard at hand and its rows so far; answers while it is being scored."""
-        return self._shard_id, self._scorer.counts if self._scorer else Counts()
+    def progress(self) -> dict[str, Counts]:
+        """The rows so far of the shards at hand, by id; answers while they are being scored."""
+        return dict(self._scorer.counts) if self._scorer else {}
 
 
 def start_worker(layout: Layout) -> Any:

@@ -17,20 +17,20 @@ EIGHT_GPUS = [{"CPU": 128.0, "GPU": 8.0}]
 @pytest.mark.parametrize(
     ("nodes", "settings", "n_shards", "layout"),
     [
-        (TWO_CORES, {}, 10, Layout(1, 0, 2, 4)),
-        (TWO_CORES, {"count": 2}, 10, Layout(2, 0, 1, 4)),
-        (TWO_CORES, {"count": 5}, 10, Layout(5, 0, 1, 4)),
-        (TWO_CORES * 3, {}, 10, Layout(3, 0, 2, 4)),
-        (TWO_CORES * 2, {"count": 4}, 10, Layout(4, 0, 1, 4)),
-        (TWO_CORES * 3, {}, 2, Layout(2, 0, 2, 4)),
-        (EIGHT_GPUS, {}, 100, Layout(8, 1, 16, 32)),
-        (EIGHT_GPUS, {}, 3, Layout(3, 1, 16, 32)),
+        (TWO_CORES, {}, 10, Layout(1, 0, 2, None)),
+        (TWO_CORES, {"count": 2}, 10, Layout(2, 0, 1, None)),
+        (TWO_CORES, {"count": 5}, 10, Layout(5, 0, 1, None)),
+        (TWO_CORES * 3, {}, 10, Layout(3, 0, 2, None)),
+        (TWO_CORES * 2, {"count": 4}, 10, Layout(4, 0, 1, None)),
+        (TWO_CORES * 3, {}, 2, Layout(2, 0, 2, None)),
+        (EIGHT_GPUS, {}, 100, Layout(8, 1, 16, None)),
+        (EIGHT_GPUS, {}, 3, Layout(3, 1, 16, None)),
         (EIGHT_GPUS, {"batch_size": 7, "cpus": 4}, 100, Layout(8, 1, 4, 7)),
-        (EIGHT_GPUS, {"gpus": 0.5}, 100, Layout(16, 0.5, 8, 32)),
+        (EIGHT_GPUS, {"gpus": 0.5}, 100, Layout(16, 0.5, 8, None)),
         # A head without GPUs takes no worker where there are GPUs.
-        ([{"CPU": 4.0}, {"CPU": 16.0, "GPU": 2.0}], {}, 100, Layout(2, 1, 8, 32)),
-        ([{"CPU": 1.0, "GPU": 4.0}], {}, 100, Layout(4, 1, 1, 32)),
-        (EIGHT_GPUS, {"gpus": 0}, 100, Layout(1, 0, 128, 4)),
+        ([{"CPU": 4.0}, {"CPU": 16.0, "GPU": 2.0}], {}, 100, Layout(2, 1, 8, None)),
+        ([{"CPU": 1.0, "GPU": 4.0}], {}, 100, Layout(4, 1, 1, None)),
+        (EIGHT_GPUS, {"gpus": 0}, 100, Layout(1, 0, 128, None)),
     ],
 )
 def test_workers_fill_the_cluster(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobs.pipeline.threads import map_in_threads
+from jobs.pipeline.threads import MapInThreads
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_results_come_in_order_however_long_each_takes(pool: ThreadPoolExecutor)
         time.sleep(0.01 * (i % 3))
         return i * i
 
-    assert list(map_in_threads(slow, iter(range(30)), pool, 5)) == [i * i for i in range(30)]
+    assert list(MapInThreads(slow, iter(range(30)), pool, 5)) == [i * i for i in range(30)]
 
 
 def test_no_more_is_read_than_may_wait(pool: ThreadPoolExecutor) -> None:
@@ -34,11 +34,21 @@ def test_no_more_is_read_than_may_wait(pool: ThreadPoolExecutor) -> None:
             read.append(i)
             yield i
 
-    results = map_in_threads(lambda i: i, items(), pool, 3)
-    next(results)
-    time.sleep(0.2)
-    assert len(read) <= 1 + 3 + 1  # one given out, three that wait, one in hand
-    results.close()
+    with MapInThreads(lambda i: i, items(), pool, 3) as results:
+        next(iter(results))
+        time.sleep(0.2)
+        assert len(read) == 1 + 3 + 1  # one given out, three that wait, one in hand
+
+
+def test_reading_begins_before_anything_is_asked_for(pool: ThreadPoolExecutor) -> None:
+    began = threading.Event()
+
+    def items() -> Iterator[int]:
+        began.set()
+        yield 1
+
+    with MapInThreads(lambda i: i, items(), pool, 3):
+        assert began.wait(5)
 
 
 def test_what_the_items_raise_is_raised_in_its_place(pool: ThreadPoolExecutor) -> None:
@@ -46,25 +56,24 @@ def test_what_the_items_raise_is_raised_in_its_place(pool: ThreadPoolExecutor) -
         yield 1
         raise OSError("broken stream")
 
-    results = map_in_threads(lambda i: i, items(), pool, 3)
+    results = iter(MapInThreads(lambda i: i, items(), pool, 3))
     assert next(results) == 1
     with pytest.raises(OSError, match="broken stream"):
         next(results)
 
 
 def test_what_the_function_raises_is_raised_in_its_place(pool: ThreadPoolExecutor) -> None:
-    results = map_in_threads(lambda i: 1 // i, iter([1, 0, 1]), pool, 3)
+    results = iter(MapInThreads(lambda i: 1 // i, iter([1, 0, 1]), pool, 3))
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
 
 
-def test_closing_early_leaves_no_thread_behind(pool: ThreadPoolExecutor) -> None:
+def test_leaving_early_leaves_no_thread_behind(pool: ThreadPoolExecutor) -> None:
     def endless() -> Iterator[int]:
         while True:
             yield 1
 
-    results = map_in_threads(lambda i: i, endless(), pool, 2)
-    next(results)
-    results.close()
+    with MapInThreads(lambda i: i, endless(), pool, 2) as results:
+        next(iter(results))
     assert not [t for t in threading.enumerate() if t.name == "shard-reader"]
