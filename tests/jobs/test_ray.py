@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -62,12 +63,20 @@ def cluster_with_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.setenv(
         "PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     )
+    # Jobs are started by the node's agent, whose port is fixed: another cluster may have it.
+    ports = {"dashboard_agent_listen_port": _free_port(), "dashboard_port": _free_port()}
     cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": True}
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": True, **ports}
     )
     _wait_until_it_takes_jobs(JobSubmissionClient(f"http://{cluster.webui_url}"))
     yield cluster
     cluster.shutdown()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def _wait_until_it_takes_jobs(client: JobSubmissionClient) -> None:
