@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint bench clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -33,5 +33,8 @@ lint: $(VENV)/installed ## ruff and the type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(VENV)/installed ## the figures of speed and memory; about half an hour on 2 cores
+	@$(BIN)/python -m tests.benchmarks
+
 clean: ## remove what the demo made
-	rm -rf demo
+	rm -rf demo bench bench.json

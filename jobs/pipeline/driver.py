@@ -83,12 +83,14 @@ class Driver:
         shards: list[Shard],
         references: list[str],
         progress: Progress,
+        start_worker: Callable[[Layout], Any] = start_worker,
     ) -> None:
-        """Nothing starts before `score_all`."""
+        """Nothing starts before `score_all`; `start_worker` makes an actor."""
         self._plan = plan
         self._layout = layout
         self._run = run
         self._progress = progress
+        self._new_actor = start_worker
         self._shards = deque(shards)
         self._reference_urls = deque(references)
         self._n_encoding = len(references)
@@ -100,6 +102,10 @@ class Driver:
         self._attempts: Counter[str] = Counter()
         self.hands: list[Hand] = []
         self.reports: list[ShardReport] = []
+        self._committed = Counts()
+        """Rows of all reports."""
+        self._shown = 0.0
+        """When progress was last shown, by the monotonic clock."""
         self.set_aside: list[Shard] = []
         self.began_scoring: float | None = None
         """When the first shard was given out, by the monotonic clock."""
@@ -149,7 +155,7 @@ class Driver:
     # What a worker does next
 
     def _start_worker(self) -> None:
-        hand = Hand(start_worker(self._layout))
+        hand = Hand(self._new_actor(self._layout))
         self.hands.append(hand)
         self._call(hand, hand.actor.load.remote(self._plan), self._loaded, self._load_failed)
 
@@ -269,6 +275,7 @@ class Driver:
         hand.counts.pop(report.shard_id, None)
         hand.is_alone = False
         self.reports.append(report)
+        self._committed = self._committed + report.counts
         if report.first_error:
             log.warning(
                 "%s: %d samples could not be scored, the first: %s",
@@ -299,6 +306,9 @@ class Driver:
     # What is shown meanwhile
 
     def _show_progress(self) -> None:
+        if time.monotonic() - self._shown < POLL_SECONDS:
+            return  # shards may end far more often
+        self._shown = time.monotonic()
         for hand in self.hands:
             if hand.progress is not None and ray.wait([hand.progress], timeout=0)[0]:
                 with suppress(RayError):  # the worker died; its call says so
@@ -309,10 +319,9 @@ class Driver:
             if hand.progress is None and hand.has_references:
                 hand.progress = hand.actor.progress.remote()
         at_hand = sum((c for hand in self.hands for c in hand.counts.values()), Counts())
-        committed = sum((report.counts for report in self.reports), Counts())
         self._progress.show(
             len(self.reports) + len(self.set_aside),
-            committed + at_hand,
+            self._committed + at_hand,
             sum(hand.has_references for hand in self.hands),
         )
 

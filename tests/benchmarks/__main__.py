@@ -1,0 +1,61 @@
+"""`python -m tests.benchmarks [folder=DIR] [rounds=3] [only=NAME,...] [quick=true]`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, setting
+from tests.benchmarks import input_side, many_gpus, memory, reducing, scoring
+from tests.benchmarks.figures import Figure, show
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class BenchConfig:
+    folder: str = setting("bench", "where shards, checkpoints and runs go")
+    out: str = setting("bench.json", "the figures, as JSON")
+    rounds: int = setting(3, "rounds of each comparison; the median counts")
+    only: list[str] = setting([], "the benchmarks to run; none means all")
+
+
+def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]]]:
+    """By name."""
+    authors = scoring.against_the_authors
+    return {
+        "authors": lambda: authors(folder, rounds, 18, 1, "float32", 2.0),
+        "authors4": lambda: authors(folder, rounds, 12, 4, "float32", 7.5),
+        "bfloat16": lambda: authors(folder, rounds, 12, 1, "bfloat16", 3.6),
+        "script": lambda: scoring.against_a_quick_script(folder, max(1, rounds - 1), 24),
+        "bare": lambda: scoring.against_the_bare_encoder(folder, rounds, 12),
+        "linear": lambda: scoring.linearity(folder, max(1, rounds - 1), 6),
+        "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),
+        "input": lambda: input_side.input_side(folder, 64),
+        "memory": lambda: memory.growth(folder, 1000),
+        "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
+    }
+
+
+def bench(config: BenchConfig, as_json: bool) -> int:
+    """Measure everything that the project promises of speed and memory, and print one table."""
+    folder = Path(config.folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    known = benchmarks(folder, config.rounds)
+    for name in config.only:
+        if name not in known:
+            raise CallError(f"only={name}: no such benchmark; known: {', '.join(known)}")
+    figures: list[Figure] = []
+    for name in config.only or known:
+        log.info("measuring: %s", name)
+        figures += known[name]()
+        # What is measured so far is not lost if a later one fails.
+        show(figures, Path(config.out))
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("bench", BenchConfig, bench, sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""The way in without the encoder: how fast samples are read, decoded and prepared.
+
+The share of a sample's time that holds the interpreter's lock bounds what one worker's threads can
+do, however many cores there are.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+
+import torch
+
+from jobs.pipeline.samples import GenerationFields, decode_image, decode_mask, read_generation
+from jobs.pipeline.shards import RawSample, read_samples
+from jobs.pipeline.threads import MapInThreads
+from masc_core import MaSC, Prepared
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.workload import rendered, small_checkpoint, write_shards
+
+FORMATS = ("JPEG", "PNG")
+SIDES = (512, 1024)
+CORES = 16
+"""Of a worker on a GPU node."""
+
+
+def prepare(masc: MaSC, raw: RawSample) -> Prepared:
+    """What the worker's threads do for a sample."""
+    fields = GenerationFields()
+    read_generation(raw, fields)
+    mask = decode_mask(raw, 10**8)
+    assert fields.prompt is not None
+    return masc.prepare(decode_image(raw, 10**8), mask, fields.prompt, fields.subject)
+
+
+def share_of_the_lock(masc: MaSC, samples: list[RawSample], seconds: float) -> float:
+    """Share of its time for which a thread that prepares samples holds the interpreter's lock.
+
+    A second thread counts as fast as it can, alone and then beside the first; what it loses to the
+    first, which has a core of its own, it loses to the lock.
+    """
+    interval = 0.0002
+    alone = _counted(interval, seconds)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            for raw in samples:
+                prepare(masc, raw)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    beside = _counted(interval, seconds)
+    stop.set()
+    worker.join()
+    return max(0.0, 1 - beside / alone)
+
+
+def _counted(interval: float, seconds: float) -> float:
+    """Steps a second of a loop in Python that asks for the lock after every `interval`."""
+    steps, began = 0, time.monotonic()
+    while time.monotonic() - began < seconds:
+        busy_until = time.perf_counter() + interval
+        while time.perf_counter() < busy_until:
+            steps += 1
+        time.sleep(0)  # lets go of the lock
+    return steps / seconds
+
+
+def input_side(folder: Path, n: int) -> list[Figure]:
+    """Samples a second of one core and of two threads, and what sixteen cores could do."""
+    torch.set_num_threads(1)
+    masc = MaSC.from_pretrained(str(small_checkpoint(folder)), device="cpu")
+    figures = []
+    for side, image_format in product(SIDES, FORMATS):
+        items = rendered(n, [(side, side)], 3, "generation")
+        name = f"{image_format}-{side}"
+        shard = Path(
+            write_shards(folder / "input", name, items, n, image_format).replace("*", "000000")
+        )
+        with shard.open("rb") as stream:
+            samples = list(read_samples(stream))
+        for raw in samples[:4]:
+            prepare(masc, raw)
+        began = time.process_time()
+        for raw in samples:
+            prepare(masc, raw)
+        cpu = (time.process_time() - began) / n
+        with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            began = time.monotonic()
+            with (
+                shard.open("rb") as stream,
+                MapInThreads(lambda raw: prepare(masc, raw), read_samples(stream), pool, 8) as all_,
+            ):
+                for _ in all_:
+                    pass
+            threaded = (time.monotonic() - began) / n
+        locked = share_of_the_lock(masc, samples[:8], 2.0)
+        # At most one thread at a time holds the lock; at most CORES work.
+        fed = min(CORES / cpu, 1 / (locked * cpu) if locked else float("inf"))
+        detail = (
+            f"{1000 * cpu:.1f} ms of a core a sample; lock held {locked:.0%}; "
+            f"2 threads {1 / threaded:.0f}/s; {CORES} cores feed {fed:,.0f}/s"
+        )
+        figures.append(
+            Figure(f"input side, {image_format} {side} px", 1 / cpu, "/s", detail=detail)
+        )
+    return figures

@@ -1,0 +1,126 @@
+"""The driver and the commit path under many GPUs, with workers that sleep instead of encoding."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+from ray.cluster_utils import Cluster
+
+from jobs.pipeline.checkpoint import Checkpoint
+from jobs.pipeline.cluster import Layout
+from jobs.pipeline.config import EvaluateConfig
+from jobs.pipeline.driver import Driver
+from jobs.pipeline.plan import Counts, Plan, ShardReport, Timings
+from jobs.pipeline.progress import Progress
+from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
+from jobs.pipeline.rows import OK, scores_schema
+from jobs.pipeline.run_directory import RunDirectory, Shard
+from jobs.pipeline.storage import Version
+from jobs.pipeline.worker import Place
+from tests.benchmarks.figures import Figure, at_most
+
+
+@ray.remote(concurrency_groups={"shards": 2, "progress": 1})  # type: ignore[call-overload]
+class SleepingWorker:
+    """A worker whose encoder sleeps for as long as a GPU would compute. It commits for real."""
+
+    def __init__(self, seconds_a_sample: float, samples_a_shard: int) -> None:
+        self._seconds = seconds_a_sample * samples_a_shard
+        self._n = samples_a_shard
+        self._turn = Lock()
+
+    def load(self, plan: Plan) -> Place:
+        self._plan = plan
+        self._run = RunDirectory(plan.config.run)
+        context = ray.get_runtime_context()
+        gpus = list(context.get_accelerator_ids()["GPU"])
+        return Place(context.get_node_id(), gpus, "sleep", os.getpid())
+
+    def encode_references(self, url: str) -> tuple[list[ReferenceEntry], dict[str, np.ndarray]]:
+        return [ReferenceEntry("r", url, "c", None)], {"r": np.zeros((1, 1), np.float32)}
+
+    def use_references(self, index: ReferenceIndex, homes: dict[str, Any]) -> None:
+        pass
+
+    @ray.method(concurrency_group="shards")
+    def score_shard(self, shard: Shard) -> ShardReport:
+        with self._turn:
+            timings = Timings(began=time.time())
+            time.sleep(self._seconds)
+            timings.scoring = time.time() - timings.began
+        rows = [
+            {"key": f"{shard.id}/{i}", "shard": shard.url, "model": f"m{i % 7}", "concept": "c",
+             "prompt": "a photo of a cat", "cp": 0.5 + i / 1e4, "pf": 0.1, "status": OK}
+            for i in range(self._n)
+        ]  # fmt: skip
+        table = pa.Table.from_pylist(rows, schema=scores_schema([]))
+        began = time.monotonic()
+        self._run.commit(shard, table, self._plan.fingerprint)
+        timings.commit = time.monotonic() - began
+        return ShardReport(shard.id, Counts(ok=self._n), timings, None)
+
+    @ray.method(concurrency_group="progress")
+    def progress(self) -> dict[str, Counts]:
+        return {}
+
+
+def simulate(
+    folder: Path, n_nodes: int, gpus_a_node: int, rate: float, samples_a_shard: int, n_each: int
+) -> list[Figure]:
+    """A run on `n_nodes * gpus_a_node` logical GPUs that score `rate` samples a second each.
+
+    Args:
+        n_each: shards a worker.
+    """
+    n = n_nodes * gpus_a_node
+    run = RunDirectory(str(folder / "many-gpus"))
+    run.prepare({}, overwrite=True)
+    config = EvaluateConfig(run=run.url)
+    plan = Plan(config, Checkpoint("sleep", None, "", True), {}, threads=1, batch_size=1)
+    shards = [Shard(f"/shards/{i:06d}.tar", Version(0, "")) for i in range(n * n_each)]
+    layout = Layout(n, 1, 0, None)
+    cluster = Cluster()
+    try:
+        for _ in range(n_nodes):
+            cluster.add_node(num_cpus=2, num_gpus=gpus_a_node, include_dashboard=False)
+        ray.init(cluster.address, logging_level="ERROR", log_to_driver=False)
+
+        def start(layout: Layout) -> Any:
+            options = {"num_gpus": 1, "num_cpus": 0, "scheduling_strategy": "SPREAD"}
+            return SleepingWorker.options(**options).remote(1 / rate, samples_a_shard)
+
+        with Progress(len(shards)) as progress:
+            driver = Driver(plan, layout, run, shards, ["references"], progress, start)
+            before = resource.getrusage(resource.RUSAGE_SELF)
+            driver.score_all()
+            after = resource.getrusage(resource.RUSAGE_SELF)
+            seconds = time.monotonic() - (driver.began_scoring or 0)
+        workers = driver.workers()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    idle = sum(worker["idle"] for worker in workers)
+    busy = sum(worker["scoring"] for worker in workers)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    committed = len(run.parts())
+    if committed != len(shards):
+        raise AssertionError(f"{committed} parts of {len(shards)} shards")
+    return [
+        at_most(
+            f"idle between shards, {n} GPUs on {n_nodes} nodes",
+            idle / (idle + busy),
+            "",
+            0.02,
+            f"{len(shards)} shards of {samples_a_shard / rate:.1f} s; "
+            f"{len(shards) / seconds:.1f} committed a second",
+        ),
+        Figure("  driver's CPU", cpu / seconds, "cores"),
+    ]

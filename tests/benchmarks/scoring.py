@@ -1,0 +1,229 @@
+"""The whole job against the authors' package, a quick script on Ray Data, and the bare encoder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from masc_core import Encoder
+from tests.benchmarks.figures import Figure, alternate, at_least, median_ratio
+from tests.benchmarks.job import Job, run_job
+from tests.benchmarks.workload import Item, base_checkpoint, rendered, write_shards
+
+SIZE = (512, 512)
+N_CONCEPTS = 3
+TOLERANCE = 1e-5
+
+
+class Oracle:
+    """masc-metric on one checkpoint, pair by pair."""
+
+    def __init__(self, checkpoint: Path, dtype: torch.dtype) -> None:
+        from masc import MaSC
+
+        self._masc = MaSC(str(checkpoint), device="cpu", dtype=dtype)
+        self.scores: dict[str, tuple[float, float]] = {}
+        """Mean CP over the references, and PF, by key."""
+
+    def seconds_each(self, generations: Sequence[Item], references: Sequence[Item]) -> float:
+        """Seconds a generation, against all references of its concept."""
+        began = time.monotonic()
+        for item in generations:
+            own = [r for r in references if r.fields["concept"] == item.fields["concept"]]
+            pairs = [
+                self._masc.score(
+                    *(reference.image, reference.mask, item.image, item.mask),
+                    item.fields["prompt"],
+                    item.fields["subject"],
+                )
+                for reference in own
+            ]
+            self.scores[item.key] = (float(np.mean([p.cp for p in pairs])), pairs[0].pf)
+        return (time.monotonic() - began) / len(generations)
+
+
+def against_the_authors(
+    folder: Path, rounds: int, n: int, n_references: int, dtype: str, least: float
+) -> list[Figure]:
+    """Seconds of masc-metric a generation over seconds of the job, and the largest difference."""
+    checkpoint = base_checkpoint(folder)
+    name = f"{dtype}-{n_references}"
+    generations = rendered(n, [SIZE], N_CONCEPTS, "generation")
+    references = rendered(N_CONCEPTS * n_references, [SIZE], N_CONCEPTS, "reference")
+    samples = write_shards(folder / name, "g", generations, max(1, n // 3))
+    photos = write_shards(folder / name, "r", references, 100)
+    oracle = Oracle(checkpoint, getattr(torch, dtype))
+    jobs: list[Job] = []
+
+    def ours() -> float:
+        job = run_job(folder / name / "run", samples, photos, checkpoint, f"encoder.dtype={dtype}")
+        jobs.append(job)
+        return job.seconds / job.n
+
+    measured = alternate(rounds, lambda: oracle.seconds_each(generations[:3], references), ours)
+    ratio, detail = median_ratio([(theirs, own) for theirs, own in measured])
+    rows = jobs[-1].rows()
+    difference = max(
+        max(abs(rows[key]["cp"] - cp), abs(rows[key]["pf"] - pf))
+        for key, (cp, pf) in oracle.scores.items()
+    )
+    if dtype == "float32" and not difference <= TOLERANCE:
+        raise AssertionError(f"{name}: scores differ by {difference}")
+    title = f"masc-metric / job, {dtype}, {n_references} ref."
+    seconds = np.median([own for _, own in measured])
+    return [
+        at_least(title, ratio, "x", least, f"{detail}; {seconds:.2f} s a sample"),
+        Figure(f"  largest difference, {dtype}, {n_references} ref.", difference, ""),
+        Figure(f"  start-up, {dtype}, {n_references} ref.", jobs[-1].start, "s"),
+    ]
+
+
+QUICK_SCRIPT = """
+import glob, json, sys, time
+import numpy as np, ray
+from masc_core.torchvision_compat import make_torchvision_importable
+make_torchvision_importable()
+samples, photos = (sorted(glob.glob(pattern)) for pattern in sys.argv[1:3])
+out, checkpoint = sys.argv[3:]
+
+class Scorer:
+    def __init__(self):
+        from masc import MaSC
+        self.masc = MaSC(checkpoint, device="cpu")
+        rows = ray.get(references)
+        self.references = {row["json"]["concept"]: row for row in rows}
+    def __call__(self, batch):
+        from PIL import Image
+        scores = []
+        for image, mask, fields in zip(batch["jpg"], batch["mask.png"], batch["json"]):
+            r = self.references[fields["concept"]]
+            s = self.masc.score(Image.fromarray(r["jpg"]), r["mask.png"], Image.fromarray(image),
+                                mask, fields["prompt"], fields["subject"])
+            scores.append((s.cp, s.pf))
+        return {"key": batch["__key__"], "cp": [s[0] for s in scores], "pf": [s[1] for s in scores]}
+
+ray.init(include_dashboard=False, logging_level="WARNING")
+references = ray.put(ray.data.read_webdataset(photos).take_all())
+scored = ray.data.read_webdataset(samples).map_batches(
+    Scorer, batch_size=4, concurrency=1, num_cpus=2)
+began = time.monotonic()
+scored.write_parquet(out)
+print(json.dumps(time.monotonic() - began))
+"""
+
+
+def against_a_quick_script(folder: Path, rounds: int, n: int) -> list[Figure]:
+    """The job against read_webdataset, masc-metric in map_batches, write_parquet.
+
+    Both with their model loading, as the script has no other time to show.
+    """
+    checkpoint = base_checkpoint(folder)
+    generations = rendered(n, [SIZE], N_CONCEPTS, "generation")
+    references = rendered(N_CONCEPTS, [SIZE], N_CONCEPTS, "reference")
+    samples = write_shards(folder / "quick", "g", generations, n // 2)
+    photos = write_shards(folder / "quick", "r", references, 100)
+
+    def script() -> float:
+        out = folder / "quick" / f"out-{time.monotonic_ns()}"
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", QUICK_SCRIPT),
+                *(samples, photos, str(out), str(checkpoint)),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return float(json.loads(done.stdout.strip().splitlines()[-1]))
+
+    def ours() -> float:
+        job = run_job(folder / "quick" / "run", samples, photos, checkpoint)
+        return job.seconds + job.start
+
+    ratio, detail = median_ratio(alternate(rounds, script, ours))  # type: ignore[arg-type]
+    return [Figure(f"Ray Data script / job, {n} samples, start-up in", ratio, "x", detail=detail)]
+
+
+def bare_encoder(checkpoint: Path) -> Callable[[int], float]:
+    """Seconds a forward pass of the vision tower takes, on ready tensors of the job's shape."""
+    encoder = Encoder.from_pretrained(str(checkpoint), device="cpu")
+    pixels, grid = encoder.prepare_image(rendered(1, [SIZE], 1, "generation")[0].image)
+
+    def seconds(n: int) -> float:
+        began = time.monotonic()
+        for _ in range(n):
+            encoder.encode_images(pixels[None], grid)
+        return (time.monotonic() - began) / n
+
+    return seconds
+
+
+def against_the_bare_encoder(folder: Path, rounds: int, n: int) -> list[Figure]:
+    """Seconds of a bare forward pass over seconds of the job a sample: 1 is no overhead at all."""
+    checkpoint = base_checkpoint(folder)
+    generations = rendered(n, [SIZE], N_CONCEPTS, "generation")
+    samples = write_shards(folder / "bare", "g", generations, max(1, n // 3))
+    references = rendered(N_CONCEPTS, [SIZE], N_CONCEPTS, "reference")
+    photos = write_shards(folder / "bare", "r", references, 100)
+    bare = bare_encoder(checkpoint)
+    workers: list[dict[str, Any]] = []
+
+    def ours() -> float:
+        job = run_job(folder / "bare" / "run", samples, photos, checkpoint)
+        workers.extend(job.workers)
+        return job.seconds / job.n
+
+    # The encoder before and after each job: the machine's speed drifts by more than the overhead.
+    measured = alternate(rounds, lambda: bare(4), ours, lambda: bare(4))
+    pairs = [((before + after) / 2, own) for before, own, after in measured]
+    ratio, detail = median_ratio(pairs)
+    waiting = sum(w["waiting"] for w in workers) / sum(w["waiting"] + w["scoring"] for w in workers)
+    return [
+        at_least("bare encoder / job, float32", ratio, "", 0.93, detail),
+        Figure("  share of a worker's time waiting for samples", waiting, ""),
+    ]
+
+
+def linearity(folder: Path, rounds: int, n: int) -> list[Figure]:
+    """1 against 2 workers, 1x against 4x the samples, mixed sizes against one size."""
+    checkpoint = base_checkpoint(folder)
+    photos = write_shards(
+        folder / "linear", "r", rendered(N_CONCEPTS, [SIZE], N_CONCEPTS, "reference"), 100
+    )
+    mixed_sizes = [SIZE, (640, 448), (448, 640)]
+
+    def write(name: str, count: int, sizes: Sequence[tuple[int, int]]) -> str:
+        items = rendered(count, sizes, N_CONCEPTS, "generation")
+        return write_shards(folder / "linear", name, items, max(1, n // 2))
+
+    one, four = write("one", n, [SIZE]), write("four", 4 * n, [SIZE])
+    mixed = write("mixed", n, mixed_sizes)
+
+    def each(samples: str, *words: str) -> Callable[[], float]:
+        def run() -> float:
+            job = run_job(folder / "linear" / "run", samples, photos, checkpoint, *words)
+            return job.seconds / job.n
+
+        return run
+
+    measured = alternate(rounds, each(one), each(one, "workers.count=2"), each(four), each(mixed))
+    columns = list(zip(*measured, strict=True))
+    figures = []
+    for name, a, b in (
+        ("1 worker of 2 cores / 2 workers of 1 core", columns[0], columns[1]),
+        ("seconds a sample, 1x / 4x the samples", columns[0], columns[2]),
+        ("seconds a sample, one size / mixed sizes", columns[0], columns[3]),
+    ):
+        ratio, detail = median_ratio(list(zip(a, b, strict=True)))
+        figures.append(Figure(name, ratio, "x", detail=detail))
+    return figures
