@@ -12,11 +12,12 @@ import ray
 from ray.exceptions import RayTaskError
 
 from jobs.pipeline.checkpoint import find_checkpoint
-from jobs.pipeline.cluster import join_cluster, lay_out
+from jobs.pipeline.cluster import joined_cluster, lay_out
 from jobs.pipeline.command_line import (
     EXIT_DONE,
     EXIT_INCOMPLETE,
     EXIT_TOO_MANY_ERRORS,
+    CallError,
     run_command,
 )
 from jobs.pipeline.config import EvaluateConfig, check
@@ -58,20 +59,21 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
     record = RunRecord(run, config, fingerprint, len(shards))
     record.write("running")
     try:
-        join_cluster(config.ray.address)
-        layout = lay_out(config.workers, len(to_do))
-        plan = Plan(config, checkpoint, fingerprint, layout.cpus, layout.batch_size)
-        with Progress(len(to_do)) as progress:
-            driver = Driver(plan, layout, run, to_do, references, progress)
-            driver.score_all()
-        scored = time.monotonic()
-        summary = _reduce(config.run, driver)
+        with joined_cluster(config.ray.address):
+            layout = lay_out(config.workers, len(to_do))
+            plan = Plan(config, checkpoint, fingerprint, layout.cpus, layout.batch_size)
+            with Progress(len(to_do)) as progress:
+                driver = Driver(plan, layout, run, to_do, references, progress)
+                driver.score_all()
+            scored = time.monotonic()
+            summary = _reduce(run)
+    except CallError:
+        record.write("stopped")
+        raise
     except (KeyboardInterrupt, Incomplete) as error:
         record.write("stopped")
         log.error("%s; the same call goes on from here", error or "interrupted")
         return EXIT_INCOMPLETE
-    finally:
-        ray.shutdown()
     record.write(
         "incomplete" if driver.set_aside else "done",
         counts=asdict(summary.counts),
@@ -83,16 +85,16 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
     return _verdict(config, summary, len(driver.set_aside), as_json)
 
 
-def _reduce(run: str, driver: Driver) -> Summary:
+def _reduce(run: RunDirectory) -> Summary:
     """Reduce on the cluster, where the parts are near.
 
     Raises:
         Incomplete: no shard could be scored, so there is nothing to reduce.
     """
-    if not driver.reports and driver.set_aside:
+    if not run.parts():
         raise Incomplete("no shard could be scored; failed/ in the run says why")
     try:
-        return ray.get(ray.remote(summarise_run).remote(run))
+        return ray.get(ray.remote(summarise_run).remote(run.url))
     except RayTaskError as error:
         raise error.cause from error
 

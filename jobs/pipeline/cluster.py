@@ -6,7 +6,9 @@ import logging
 import math
 import os
 import socket
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import ray
 import jobs
 import masc_core
 from jobs.pipeline.command_line import CallError
-from jobs.pipeline.config import WorkersConfig
+from jobs.pipeline.config import WorkersConfig, number_or_auto
 
 MAX_AUTO_CPUS = 16
 """Cores that a GPU worker takes at most by itself: decoding for one GPU does not ask for more."""
@@ -35,8 +37,11 @@ class Layout:
     """Images a forward pass; None lets each worker choose for its device."""
 
 
-def join_cluster(address: str | None) -> None:
-    """Join the cluster at `address`, or start Ray on this machine.
+@contextmanager
+def joined_cluster(address: str | None) -> Iterator[None]:
+    """Join the cluster at `address`, or start Ray on this machine; leave it at the end.
+
+    Meanwhile stdout goes to stderr: Ray prints there what workers and nodes say.
 
     With no address, `RAY_ADDRESS` decides (as in a job submitted to a cluster); without that, a Ray
     of our own is started, which ends with this process.
@@ -55,11 +60,16 @@ def join_cluster(address: str | None) -> None:
     _require_reachable(address)
     # Ray greets with a page of text at INFO; the token notice tells how to switch tokens off.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    try:
-        ray.init(address, logging_level=logging.WARNING, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CallError(f"ray.address={address}: cannot join this cluster: {reason}") from error
+    with redirect_stdout(sys.stderr):
+        try:
+            ray.init(address, logging_level=logging.WARNING, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CallError(f"ray.address={address}: cannot join: {reason}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _require_reachable(address: str) -> None:
@@ -91,21 +101,21 @@ def lay_out(config: WorkersConfig, n_shards: int) -> Layout:
 
 def fit(config: WorkersConfig, nodes: list[dict[str, float]], n_shards: int) -> Layout:
     """`lay_out` for nodes with these resources ({"CPU": 8, "GPU": 1}, ...)."""
-    gpus = _number(config.gpus, "workers.gpus", least=0)
+    gpus = number_or_auto(config.gpus, "workers.gpus", least=0)
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
     if gpus > 0:
         room = [math.floor(node.get("GPU", 0) / gpus) for node in nodes]
     else:
         room = [1 if node.get("CPU", 0) >= 1 else 0 for node in nodes]
-    count = _number(config.count, "workers.count", least=1)
+    count = number_or_auto(config.count, "workers.count", least=1)
     if count is None:
         # A worker without a shard would only load its encoder.
         count = max(1, min(sum(room), n_shards))
-    cpus = _number(config.cpus, "workers.cpus", least=1)
+    cpus = number_or_auto(config.cpus, "workers.cpus", least=1)
     if cpus is None:
         cpus = _cpu_share(nodes, room, int(count), at_most=MAX_AUTO_CPUS if gpus else None)
-    batch_size = _number(config.batch_size, "workers.batch_size", least=1)
+    batch_size = number_or_auto(config.batch_size, "workers.batch_size", least=1)
     return Layout(int(count), gpus, int(cpus), None if batch_size is None else int(batch_size))
 
 
@@ -119,13 +129,3 @@ def _cpu_share(
     per_node = math.ceil(count / len(usable))
     share = min(int(cpus // max(1, min(n, count) if n > 1 else per_node)) for cpus, n in usable)
     return max(1, share if at_most is None else min(share, at_most))
-
-
-def _number(value: Any, name: str, least: float) -> float | None:
-    """A number, or None for "auto"."""
-    if value == "auto":
-        return None
-    with suppress(TypeError, ValueError):
-        if float(value) >= least:
-            return float(value)
-    raise CallError(f"{name}={value}: expected auto or a number, {least:g} or more")

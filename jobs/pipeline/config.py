@@ -93,6 +93,10 @@ def check(config: EvaluateConfig) -> None:
     ):
         if not least <= value <= most:
             raise CallError(f"{name}={value}: expected {least} to {most}")
+    number_or_auto(config.workers.count, "workers.count", least=1)
+    number_or_auto(config.workers.gpus, "workers.gpus", least=0)
+    number_or_auto(config.workers.cpus, "workers.cpus", least=1)
+    number_or_auto(config.workers.batch_size, "workers.batch_size", least=1)
     if config.metric.masks != ["given"]:
         raise CallError(f"metric.masks={config.metric.masks}: the one mask known is 'given'")
     for name in config.metric.extra:
@@ -101,3 +105,16 @@ def check(config: EvaluateConfig) -> None:
             raise CallError(f"metric.extra={name}: no such metric; known: {known}")
     if len(set(config.metric.extra)) != len(config.metric.extra):
         raise CallError(f"metric.extra={config.metric.extra}: a metric is named twice")
+
+
+def number_or_auto(value: float | str, name: str, least: float) -> float | None:
+    """The number, or None for "auto".
+
+    Raises:
+        CallError: neither, or less than `least`.
+    """
+    if value == "auto":
+        return None
+    if isinstance(value, int | float) and value >= least:
+        return float(value)
+    raise CallError(f"{name}={value}: expected auto or a number, {least:g} or more")

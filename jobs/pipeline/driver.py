@@ -69,7 +69,9 @@ class Call:
     hand: Hand
     finish: Callable[[Hand, Any], None]
     retry: Callable[[str], None]
-    """Told the reason when the call fails and the worker is not to blame the configuration."""
+    """Told the reason when the call fails for another cause than the configuration."""
+    is_start: bool = False
+    """Without it the worker is of no use, so it is replaced when this fails."""
 
 
 class Driver:
@@ -120,7 +122,7 @@ class Driver:
         for _ in range(self._layout.count):
             self._start_worker()
         waited = 0.0
-        while self._calls:
+        while self._is_work_left():
             ended, _ = ray.wait(list(self._calls), timeout=POLL_SECONDS)
             for reference in ended:
                 self._end(reference)
@@ -130,6 +132,12 @@ class Driver:
                     waited = 0.0
                     log.info("waiting for a worker to start: each asks for %s", self._needs())
             self._show_progress()
+        # Whoever is still starting comes too late.
+        for hand in self.hands:
+            ray.kill(hand.actor)
+
+    def _is_work_left(self) -> bool:
+        return bool(self._shards or self._n_encoding or any(hand.shards for hand in self.hands))
 
     def _needs(self) -> str:
         gpus = f"{self._layout.gpus:g} GPU, " if self._layout.gpus else ""
@@ -157,18 +165,15 @@ class Driver:
     def _start_worker(self) -> None:
         hand = Hand(self._new_actor(self._layout))
         self.hands.append(hand)
-        self._call(hand, hand.actor.load.remote(self._plan), self._loaded, self._load_failed)
+        loaded = hand.actor.load.remote(self._plan)
+        self._calls[loaded] = Call(hand, self._loaded, self._start_failed, is_start=True)
 
     def _give_work(self, hand: Hand) -> None:
         if self._reference_urls:
             url = self._reference_urls.popleft()
             index, tokens = hand.actor.encode_references.options(num_returns=2).remote(url)
-            self._call(
-                hand,
-                index,
-                lambda hand, entries: self._encoded(hand, entries, tokens),
-                lambda reason: self._encoding_failed(url, reason),
-            )
+            finish = partial(self._encoded, tokens)
+            self._calls[index] = Call(hand, finish, partial(self._encoding_failed, url))
         elif self._n_encoding:
             self._idle.append(hand)
         elif not self._shards:
@@ -176,9 +181,8 @@ class Driver:
                 # Gives its device back at once, for others on the cluster.
                 ray.kill(hand.actor)
         elif not hand.has_references:
-            hand.has_references = True
-            done = hand.actor.use_references.remote(self._references, self._homes)
-            self._call(hand, done, lambda hand, _: self._give_work(hand), log.warning)
+            taken = hand.actor.use_references.remote(self._references, self._homes)
+            self._calls[taken] = Call(hand, self._ready, self._start_failed, is_start=True)
         else:
             self._give_shards(hand)
 
@@ -193,21 +197,8 @@ class Driver:
             hand.shards[shard.id] = shard
             self.began_scoring = self.began_scoring or time.monotonic()
             report = hand.actor.score_shard.remote(shard)
-            self._call(
-                hand,
-                report,
-                self._scored,
-                partial(self._shard_failed, hand, shard),
-            )
-
-    def _call(
-        self,
-        hand: Hand,
-        reference: Any,
-        finish: Callable[[Hand, Any], None],
-        retry: Callable[[str], None],
-    ) -> None:
-        self._calls[reference] = Call(hand, finish, retry)
+            failed = partial(self._shard_failed, hand, shard)
+            self._calls[report] = Call(hand, self._scored, failed)
 
     # What happens when a call ends
 
@@ -219,7 +210,10 @@ class Driver:
             if isinstance(error.cause, CallError):
                 raise error.cause from error
             call.retry(_reason(error.cause))
-            self._give_work(call.hand)
+            if call.is_start:
+                self._replace(call.hand)
+            else:
+                self._give_work(call.hand)
         except RayError as error:
             call.retry(_reason(error))
             self._replace(call.hand)
@@ -231,20 +225,24 @@ class Driver:
             return  # a second call to it ended with it
         ray.kill(hand.actor)
         self.hands.remove(hand)
-        if self._shards or self._n_encoding:
+        if self._is_work_left():
             self._start_worker()
 
     def _loaded(self, hand: Hand, place: Place) -> None:
         hand.place = place
         self._give_work(hand)
 
-    def _load_failed(self, reason: str) -> None:
-        self._attempts["load"] += 1
-        if self._attempts["load"] >= self._plan.config.limits.max_shard_attempts:
-            raise Incomplete(f"workers cannot load the encoder: {reason}")
-        log.warning("a worker did not start: %s", reason)
+    def _ready(self, hand: Hand, _: None) -> None:
+        hand.has_references = True
+        self._attempts["start"] = 0
+        self._give_work(hand)
 
-    def _encoded(self, hand: Hand, entries: list[ReferenceEntry], tokens: Any) -> None:
+    def _start_failed(self, reason: str) -> None:
+        if self._spent("start"):
+            raise Incomplete(f"workers do not start: {reason}")
+        log.warning("a worker did not start, will be tried again: %s", reason)
+
+    def _encoded(self, tokens: Any, hand: Hand, entries: list[ReferenceEntry]) -> None:
         self._entries.extend(entries)
         self._homes.update({entry.key: tokens for entry in entries})
         self._n_encoding -= 1
@@ -264,7 +262,7 @@ class Driver:
 
     def _encoding_failed(self, url: str, reason: str) -> None:
         shown = without_credentials(url)
-        if self._spent(f"reference {url}"):
+        if self._spent(url):
             raise CallError(f"references={shown}: cannot be read: {reason}")
         log.warning("reference shard %s failed, will be tried again: %s", shown, reason)
         self._reference_urls.append(url)

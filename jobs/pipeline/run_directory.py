@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.fingerprint import Fingerprint, differing
 from jobs.pipeline.storage import (
+    REQUESTS_AT_ONCE,
     Version,
     join,
     open_filesystem,
@@ -34,8 +35,6 @@ from jobs.pipeline.storage import (
 
 FOOTER_KEY = b"masc"
 """Key of the part's own metadata in its Parquet footer: JSON, {"fingerprint", "source"}."""
-
-_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Shard:
 
 def find_shards(urls: list[str]) -> list[Shard]:
     """The shards at `urls`, with their present versions."""
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+    with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
         versions = list(pool.map(version_of, urls))
     return [Shard(url, version) for url, version in zip(urls, versions, strict=True)]
 
@@ -113,7 +112,7 @@ class RunDirectory:
         """
         present = set(self.parts())
         candidates = list(shards)
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
             stands = pool.map(
                 lambda shard: shard.id in present and self._stands(shard, fingerprint), candidates
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from fsspec import AbstractFileSystem
 from jobs.pipeline.command_line import CallError
 
 SCHEMES = ("file", "s3", "gs", "gcs", "az", "abfs", "http", "https", "memory")
+REQUESTS_AT_ONCE = 32
+"""To object storage: a brace range of ten thousand shards is as many requests."""
+
 GLOB_CHARACTERS = set("*?[")
 
 
@@ -90,11 +94,16 @@ def expand(urls: list[str], setting: str) -> list[str]:
     Raises:
         CallError: nothing given, a pattern that matches nothing, or a file that is not there.
     """
-    found: dict[str, None] = {}
-    for pattern in urls:
-        for url in braceexpand.braceexpand(pattern):
-            scheme_of(url)
-            found.update(dict.fromkeys(_matches(absolute(url), setting)))
+    try:
+        expanded = [url for given in urls for url in braceexpand.braceexpand(given)]
+    except ValueError as error:
+        raise CallError(f"{setting}: {error}") from error
+    for url in expanded:
+        scheme_of(url)
+    patterns = [absolute(url) for url in expanded]
+    with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
+        matches = list(pool.map(lambda pattern: _matches(pattern, setting), patterns))
+    found = dict.fromkeys(url for urls_of_pattern in matches for url in urls_of_pattern)
     if not found:
         raise CallError(
             f"{setting}= is required: URLs, brace ranges or globs of shards (see --help)"

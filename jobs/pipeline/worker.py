@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from jobs.pipeline.cluster import Layout
+from jobs.pipeline.command_line import CallError
 from jobs.pipeline.plan import Counts, Plan, ShardReport
 from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
 from jobs.pipeline.run_directory import Shard
@@ -49,7 +50,11 @@ class Worker:
         self._scorer: ShardScorer | None = None
 
     def load(self, plan: Plan) -> Place:
-        """Load the encoder."""
+        """Load the encoder.
+
+        Raises:
+            CallError: the checkpoint, or what the configuration asks of it, cannot be used.
+        """
         # Progress bars of N workers over one another tell nobody anything.
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
         import transformers
@@ -59,7 +64,11 @@ class Worker:
         # Only here: the driver, which imports this module too, needs no torch.
         from jobs.pipeline.scorer import ShardScorer
 
-        self._scorer = ShardScorer(plan)
+        try:
+            self._scorer = ShardScorer(plan)
+        except (OSError, ValueError, ImportError) as error:
+            where = f"encoder.name_or_path={plan.checkpoint.name_or_path}"
+            raise CallError(f"{where}: cannot be loaded: {error}") from error
         context = ray.get_runtime_context()
         return Place(
             node=context.get_node_id(),

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from masc_core import Encoder
+from masc_core.torchvision_compat import make_torchvision_importable
 from tests.benchmarks.figures import Figure, alternate, at_least, median_ratio
 from tests.benchmarks.job import Job, run_job
 from tests.benchmarks.workload import Item, base_checkpoint, rendered, write_shards
@@ -27,6 +28,7 @@ class Oracle:
     """masc-metric on one checkpoint, pair by pair."""
 
     def __init__(self, checkpoint: Path, dtype: torch.dtype) -> None:
+        make_torchvision_importable()
         from masc import MaSC
 
         self._masc = MaSC(str(checkpoint), device="cpu", dtype=dtype)

@@ -67,9 +67,12 @@ def rendered(n: int, sizes: Sequence[tuple[int, int]], n_concepts: int, role: st
 
 
 def write_shards(
-    folder: Path, name: str, items: Sequence[Item], per_shard: int, image_format: str = "JPEG"
+    folder: Path, name: str, items: Sequence[Item], per_shard: int, image_format: str = "PNG"
 ) -> str:
-    """Write shards of `items`, and return the glob that names them."""
+    """Write shards of `items`, and return the glob that names them.
+
+    PNG keeps what it is given, so that whoever has the items scores the same images.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for number, start in enumerate(range(0, len(items), per_shard)):
         with tarfile.open(folder / f"{name}-{number:06d}.tar", "w") as tar:
