@@ -70,8 +70,13 @@ def _counted(interval: float, seconds: float) -> float:
     return steps / seconds
 
 
-def input_side(folder: Path, n: int) -> list[Figure]:
-    """Samples a second of one core and of two threads, and what sixteen cores could do."""
+def input_side(folder: Path, n: int, seconds: float = 2.0) -> list[Figure]:
+    """Samples a second of one core and of two threads, and what sixteen cores could do.
+
+    Args:
+        n: samples to prepare, of each format.
+        seconds: for which the lock is watched, of each format, twice.
+    """
     torch.set_num_threads(1)
     masc = MaSC.from_pretrained(str(small_checkpoint(folder)), device="cpu")
     figures = []
@@ -98,7 +103,7 @@ def input_side(folder: Path, n: int) -> list[Figure]:
                 for _ in all_:
                     pass
             threaded = (time.monotonic() - began) / n
-        locked = share_of_the_lock(masc, samples[:8], 2.0)
+        locked = share_of_the_lock(masc, samples[:8], seconds)
         # At most one thread at a time holds the lock; at most CORES work.
         fed = min(CORES / cpu, 1 / (locked * cpu) if locked else float("inf"))
         detail = (

@@ -22,7 +22,7 @@ def command(name: str, *words: str, **environment: str) -> Run:
         [sys.executable, "-m", f"jobs.{name}", *words],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=800,
         env={**os.environ, **environment},
         check=False,
     )

@@ -36,21 +36,25 @@ def gpu_cluster() -> Iterator[Cluster]:
 def test_every_worker_has_a_gpu_of_its_own_and_all_of_them_work(
     gpu_cluster: Cluster, naflex_checkpoint: Path, tmp_path: Path
 ) -> None:
-    # Enough that the work outlasts the start of the slower worker.
     write_good_shards(tmp_path, n_shards=40, n_samples=4)
-    run = command(
-        "evaluate",
-        f"samples={tmp_path}/generations-*.tar",
-        f"references={tmp_path}/references-*.tar",
-        f"run={tmp_path}/run",
-        f"encoder.name_or_path={naflex_checkpoint}",
-        "encoder.max_num_patches=256",
-        "workers.batch_size=1",
-        f"ray.address={gpu_cluster.address}",
-    )
-    assert run.returncode == 0, run.stderr
-    assert len(rows_of(tmp_path / "run")) == 160
-    workers = description_of(tmp_path / "run")["workers"]
+    for _ in range(3):
+        run = command(
+            "evaluate",
+            f"samples={tmp_path}/generations-*.tar",
+            f"references={tmp_path}/references-*.tar",
+            f"run={tmp_path}/run",
+            f"encoder.name_or_path={naflex_checkpoint}",
+            "encoder.max_num_patches=256",
+            "workers.batch_size=1",
+            f"ray.address={gpu_cluster.address}",
+            "overwrite=true",
+        )
+        assert run.returncode == 0, run.stderr
+        assert len(rows_of(tmp_path / "run")) == 160
+        workers = description_of(tmp_path / "run")["workers"]
+        # On a busy machine one worker may be done before the other has loaded its encoder.
+        if len(workers) == 2 and all(worker["shards"] for worker in workers):
+            break
     assert [len(worker["gpus"]) for worker in workers] == [1, 1]
     assert len({worker["node"] for worker in workers}) == 2
     assert all(worker["shards"] > 0 for worker in workers)
@@ -81,7 +85,7 @@ def _free_port() -> int:
 
 def _wait_until_it_takes_jobs(client: JobSubmissionClient) -> None:
     """The dashboard answers before the agent that starts jobs does."""
-    for _ in range(120):
+    for _ in range(600):
         try:
             client.submit_job(entrypoint="true")
         except RuntimeError:
@@ -109,7 +113,7 @@ def test_the_same_command_line_works_as_a_submitted_job(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=800,
         check=False,
     )
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
