@@ -11,6 +11,9 @@ MAX_NUM_PATCHES = 1024
 FG_THRESHOLD = 0.5
 """Weight at which a patch counts as foreground: above it for CP, at or above it for PF."""
 
+MODEL_TYPES = ("siglip", "siglip2")
+"""`model_type` in a checkpoint's config.json: fixed-size (SigLIP2's too), and NaFlex."""
+
 Dtype = Literal["float32", "bfloat16", "float16"]
 Stripper = Literal["regex", "none", "spacy"]
 ReferenceReduction = Literal["mean", "max"]

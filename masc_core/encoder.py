@@ -15,14 +15,12 @@ import torch
 from PIL import Image
 
 from masc_core import defaults
+from masc_core.defaults import MODEL_TYPES
 from masc_core.pooling import AttentionPool
 from masc_core.torchvision_compat import make_torchvision_importable
 
 Grid = tuple[int, int]
 """Patch grid (Hp, Wp), row-major."""
-
-MODEL_TYPES = {"siglip": "fixed-size", "siglip2": "NaFlex"}
-"""`model_type` in a checkpoint's config.json. SigLIP2's fixed-size checkpoints are `siglip`."""
 
 
 class Encoder:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.config import EncoderConfig
+from masc_core.defaults import MODEL_TYPES
 
 log = logging.getLogger(__name__)
 
-MODEL_TYPES = ("siglip", "siglip2")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PROCESSOR = "preprocessor_config.json"
 PROCESSORS = (PROCESSOR, "processor_config.json")
