@@ -112,7 +112,8 @@ def _verdict(config: EvaluateConfig, summary: Summary, n_set_aside: int, as_json
     """Print the result; the exit status."""
     counts = summary.counts
     if as_json:
-        document = {"run": config.run, "n_shards_set_aside": n_set_aside, **summary.document()}
+        shown = without_credentials(config.run)
+        document = {"run": shown, "n_shards_set_aside": n_set_aside, **summary.document()}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     else:
         print_leaderboard(summary.model)
