@@ -9,7 +9,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import IO, Any
@@ -34,7 +33,7 @@ from jobs.pipeline.samples import (
 )
 from jobs.pipeline.shards import READ_AT_ONCE, RawSample, read_samples
 from jobs.pipeline.storage import open_filesystem, without_credentials
-from jobs.pipeline.threads import MapInThreads
+from jobs.pipeline.threads import MapInThreads, set_torch_threads, single_core_threads
 from masc_core import MaSC, Prepared, Score
 from masc_core.device import default_batch_size, release_cached_memory, upload
 
@@ -63,7 +62,7 @@ class ShardScorer:
 
     def __init__(self, plan: Plan) -> None:
         """Load the encoder."""
-        torch.set_num_threads(plan.threads)
+        set_torch_threads(plan.threads)
         config = plan.config
         self._plan = plan
         self._run = RunDirectory(config.run)
@@ -80,8 +79,8 @@ class ShardScorer:
         )
         self._references: ReferenceStore | None = None
         self._schema = scores_schema(config.metric.extra)
-        self._decoding = _threads(plan.threads, "decode")
-        self._uploading = _threads(1, "upload")
+        self._decoding = single_core_threads(plan.threads, "decode")
+        self._uploading = single_core_threads(1, "upload")
         self._turn = Lock()
         encoder = self._masc.encoder
         self.batch_size = plan.batch_size or default_batch_size(
@@ -144,8 +143,8 @@ class ShardScorer:
         return ShardReport(shard.id, _count(rows.values()), timings, _first_error(rows.values()))
 
     def _score_all(self, batches: Iterable[Batch], counts: Counts) -> Timings:
-        # OpenMP keeps this for each thread, and Ray does not say which one calls.
-        torch.set_num_threads(self._plan.threads)
+        # It holds for one thread, and Ray does not say which one calls.
+        set_torch_threads(self._plan.threads)
         timings = Timings(began=time.time())
         asked = time.monotonic()
         for rows, pixels in batches:
@@ -276,11 +275,6 @@ class ShardScorer:
             fg_fraction=reference.fg_fraction,
         )
         return encoded, reference.tokens.cpu().numpy()
-
-
-def _threads(n: int, name: str) -> ThreadPoolExecutor:
-    """Threads that use one core each: torch would start as many of its own beside every one."""
-    return ThreadPoolExecutor(n, name, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _open(url: str) -> IO[bytes]:

@@ -10,10 +10,27 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Generic, TypeVar
 
+import torch
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.1
+
+
+def set_torch_threads(n: int) -> None:
+    """Let torch use `n` cores from the calling thread, whatever other threads set for themselves.
+
+    `torch.set_num_threads` alone does not last: the first operation of a thread resets the thread
+    to the number that *any* thread set last. Asking for the number counts as that operation.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(n)
+
+
+def single_core_threads(n: int, name: str) -> ThreadPoolExecutor:
+    """A pool of `n` threads in which torch starts no threads of its own."""
+    return ThreadPoolExecutor(n, name, initializer=set_torch_threads, initargs=(1,))
 
 
 class MapInThreads(Generic[Item, Result]):

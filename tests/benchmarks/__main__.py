@@ -11,6 +11,7 @@ from pathlib import Path
 from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, setting
 from tests.benchmarks import input_side, many_gpus, memory, reducing, scoring
 from tests.benchmarks.figures import Figure, show
+from tests.benchmarks.workload import base_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +26,14 @@ class BenchConfig:
 
 def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]]]:
     """By name."""
-    authors = scoring.against_the_authors
+    base = base_checkpoint(folder)
     return {
-        "authors": lambda: authors(folder, rounds, 18, 1, "float32", 2.0),
-        "authors4": lambda: authors(folder, rounds, 12, 4, "float32", 7.5),
-        "bfloat16": lambda: authors(folder, rounds, 12, 1, "bfloat16", 3.6),
-        "script": lambda: scoring.against_a_quick_script(folder, max(1, rounds - 1), 24),
-        "bare": lambda: scoring.against_the_bare_encoder(folder, rounds, 12),
-        "linear": lambda: scoring.linearity(folder, max(1, rounds - 1), 6),
+        "authors": lambda: scoring.against_the_authors(folder, base, rounds, 24, 1, 2.0),
+        "authors4": lambda: scoring.against_the_authors(folder, base, rounds, 18, 4, 7.5),
+        "bfloat16": lambda: scoring.against_the_authors_in_bfloat16(folder, base, rounds, 24, 3.6),
+        "script": lambda: scoring.against_a_quick_script(folder, base, max(1, rounds - 1), 24),
+        "bare": lambda: scoring.against_the_bare_encoder(folder, base, rounds, 24),
+        "linear": lambda: scoring.linearity(folder, base, max(1, rounds - 1), 6),
         "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),
         "input": lambda: input_side.input_side(folder, 64),
         "memory": lambda: memory.growth(folder, 1000),

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
-import torch
-
 from jobs.pipeline.samples import GenerationFields, decode_image, decode_mask, read_generation
 from jobs.pipeline.shards import RawSample, read_samples
-from jobs.pipeline.threads import MapInThreads
+from jobs.pipeline.threads import MapInThreads, set_torch_threads, single_core_threads
 from masc_core import MaSC, Prepared
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.workload import rendered, small_checkpoint, write_shards
@@ -77,7 +74,7 @@ def input_side(folder: Path, n: int, seconds: float = 2.0) -> list[Figure]:
         n: samples to prepare, of each format.
         seconds: for which the lock is watched, of each format, twice.
     """
-    torch.set_num_threads(1)
+    set_torch_threads(1)
     masc = MaSC.from_pretrained(str(small_checkpoint(folder)), device="cpu")
     figures = []
     for side, image_format in product(SIDES, FORMATS):
@@ -94,7 +91,7 @@ def input_side(folder: Path, n: int, seconds: float = 2.0) -> list[Figure]:
         for raw in samples:
             prepare(masc, raw)
         cpu = (time.process_time() - began) / n
-        with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with single_core_threads(2, "decode") as pool:
             began = time.monotonic()
             with (
                 shard.open("rb") as stream,

@@ -17,7 +17,7 @@ from masc_core import Encoder
 from masc_core.torchvision_compat import make_torchvision_importable
 from tests.benchmarks.figures import Figure, alternate, at_least, median_ratio
 from tests.benchmarks.job import Job, run_job
-from tests.benchmarks.workload import Item, base_checkpoint, rendered, write_shards
+from tests.benchmarks.workload import Item, rendered, write_shards
 
 SIZE = (512, 512)
 N_CONCEPTS = 3
@@ -53,39 +53,87 @@ class Oracle:
 
 
 def against_the_authors(
-    folder: Path, rounds: int, n: int, n_references: int, dtype: str, least: float
+    folder: Path, checkpoint: Path, rounds: int, n: int, n_references: int, least: float
 ) -> list[Figure]:
-    """Seconds of masc-metric a generation over seconds of the job, and the largest difference."""
-    checkpoint = base_checkpoint(folder)
-    name = f"{dtype}-{n_references}"
-    generations = rendered(n, [SIZE], N_CONCEPTS, "generation")
-    references = rendered(N_CONCEPTS * n_references, [SIZE], N_CONCEPTS, "reference")
-    samples = write_shards(folder / name, "g", generations, max(1, n // 3))
-    photos = write_shards(folder / name, "r", references, 100)
-    oracle = Oracle(checkpoint, getattr(torch, dtype))
-    jobs: list[Job] = []
+    """Seconds of masc-metric a generation over seconds of the job, and the largest difference.
 
-    def ours() -> float:
-        job = run_job(folder / name / "run", samples, photos, checkpoint, f"encoder.dtype={dtype}")
-        jobs.append(job)
+    Raises:
+        AssertionError: the two do not agree.
+    """
+    work = Comparison(folder / f"authors-{n_references}", checkpoint, n, n_references)
+    oracle = Oracle(checkpoint, torch.float32)
+    measured = alternate(rounds, lambda: work.theirs(oracle), lambda: work.ours("float32"))
+    difference = work.largest_difference(oracle)
+    if not difference <= TOLERANCE:
+        raise AssertionError(f"{n_references} references: scores differ by {difference}")
+    ratio, detail = median_ratio(measured)
+    title = f"masc-metric / job, float32, {n_references} ref."
+    return [
+        at_least(title, ratio, "x", least, f"{detail}; {work.seconds:.2f} s a sample"),
+        Figure("  largest difference of a score", difference, ""),
+        Figure("  start-up", work.jobs[-1].start, "s"),
+    ]
+
+
+def against_the_authors_in_bfloat16(
+    folder: Path, checkpoint: Path, rounds: int, n: int, least: float
+) -> list[Figure]:
+    """The job in bfloat16 against masc-metric as it comes, in float32, and also in bfloat16."""
+    work = Comparison(folder / "bfloat16", checkpoint, n, 1)
+    as_it_comes, lowered = Oracle(checkpoint, torch.float32), Oracle(checkpoint, torch.bfloat16)
+    measured = alternate(
+        rounds,
+        lambda: work.theirs(as_it_comes),
+        lambda: work.ours("bfloat16"),
+        lambda: work.theirs(lowered),
+    )
+    ratio, detail = median_ratio([(full, own) for full, own, _ in measured])
+    both, both_detail = median_ratio([(half, own) for _, own, half in measured])
+    return [
+        at_least(
+            "masc-metric in float32 / job in bfloat16, 1 ref.",
+            *(ratio, "x", least, f"{detail}; {work.seconds:.2f} s a sample"),
+        ),
+        Figure("  largest difference of a score", work.largest_difference(as_it_comes), ""),
+        Figure("masc-metric in bfloat16 / job in bfloat16, 1 ref.", both, "x", detail=both_detail),
+    ]
+
+
+class Comparison:
+    """One workload, scored by masc-metric and by the job."""
+
+    def __init__(self, folder: Path, checkpoint: Path, n: int, n_references: int) -> None:
+        self._generations = rendered(n, [SIZE], N_CONCEPTS, "generation")
+        self._references = rendered(N_CONCEPTS * n_references, [SIZE], N_CONCEPTS, "reference")
+        self._samples = write_shards(folder, "g", self._generations, max(1, n // 3))
+        self._photos = write_shards(folder, "r", self._references, 100)
+        self._checkpoint = checkpoint
+        self._run = folder / "run"
+        self.jobs: list[Job] = []
+
+    def theirs(self, oracle: Oracle) -> float:
+        """Seconds a generation of masc-metric, over one of each concept: it has no other state."""
+        return oracle.seconds_each(self._generations[:N_CONCEPTS], self._references)
+
+    def ours(self, dtype: str) -> float:
+        """Seconds a generation of the job, over all."""
+        words = self._samples, self._photos, self._checkpoint, f"encoder.dtype={dtype}"
+        job = run_job(self._run, *words)
+        self.jobs.append(job)
         return job.seconds / job.n
 
-    measured = alternate(rounds, lambda: oracle.seconds_each(generations[:3], references), ours)
-    ratio, detail = median_ratio([(theirs, own) for theirs, own in measured])
-    rows = jobs[-1].rows()
-    difference = max(
-        max(abs(rows[key]["cp"] - cp), abs(rows[key]["pf"] - pf))
-        for key, (cp, pf) in oracle.scores.items()
-    )
-    if dtype == "float32" and not difference <= TOLERANCE:
-        raise AssertionError(f"{name}: scores differ by {difference}")
-    title = f"masc-metric / job, {dtype}, {n_references} ref."
-    seconds = np.median([own for _, own in measured])
-    return [
-        at_least(title, ratio, "x", least, f"{detail}; {seconds:.2f} s a sample"),
-        Figure(f"  largest difference, {dtype}, {n_references} ref.", difference, ""),
-        Figure(f"  start-up, {dtype}, {n_references} ref.", jobs[-1].start, "s"),
-    ]
+    @property
+    def seconds(self) -> float:
+        """Seconds a generation of the job, in the median round."""
+        return float(np.median([job.seconds / job.n for job in self.jobs]))
+
+    def largest_difference(self, oracle: Oracle) -> float:
+        """Of any CP or PF between the two, over what masc-metric scored."""
+        rows = self.jobs[-1].rows()
+        return max(
+            max(abs(rows[key]["cp"] - cp), abs(rows[key]["pf"] - pf))
+            for key, (cp, pf) in oracle.scores.items()
+        )
 
 
 QUICK_SCRIPT = """
@@ -122,12 +170,11 @@ print(json.dumps(time.monotonic() - began))
 """
 
 
-def against_a_quick_script(folder: Path, rounds: int, n: int) -> list[Figure]:
+def against_a_quick_script(folder: Path, checkpoint: Path, rounds: int, n: int) -> list[Figure]:
     """The job against read_webdataset, masc-metric in map_batches, write_parquet.
 
     Both with their model loading, as the script has no other time to show.
     """
-    checkpoint = base_checkpoint(folder)
     generations = rendered(n, [SIZE], N_CONCEPTS, "generation")
     references = rendered(N_CONCEPTS, [SIZE], N_CONCEPTS, "reference")
     samples = write_shards(folder / "quick", "g", generations, n // 2)
@@ -170,9 +217,8 @@ def bare_encoder(checkpoint: Path) -> Callable[[int], float]:
     return seconds
 
 
-def against_the_bare_encoder(folder: Path, rounds: int, n: int) -> list[Figure]:
+def against_the_bare_encoder(folder: Path, checkpoint: Path, rounds: int, n: int) -> list[Figure]:
     """Seconds of a bare forward pass over seconds of the job a sample: 1 is no overhead at all."""
-    checkpoint = base_checkpoint(folder)
     generations = rendered(n, [SIZE], N_CONCEPTS, "generation")
     samples = write_shards(folder / "bare", "g", generations, max(1, n // 3))
     references = rendered(N_CONCEPTS, [SIZE], N_CONCEPTS, "reference")
@@ -196,9 +242,8 @@ def against_the_bare_encoder(folder: Path, rounds: int, n: int) -> list[Figure]:
     ]
 
 
-def linearity(folder: Path, rounds: int, n: int) -> list[Figure]:
+def linearity(folder: Path, checkpoint: Path, rounds: int, n: int) -> list[Figure]:
     """1 against 2 workers, 1x against 4x the samples, mixed sizes against one size."""
-    checkpoint = base_checkpoint(folder)
     photos = write_shards(
         folder / "linear", "r", rendered(N_CONCEPTS, [SIZE], N_CONCEPTS, "reference"), 100
     )

@@ -17,6 +17,9 @@ from jobs.world.render import random_pose, render
 from jobs.world.scenes import SCENES
 from jobs.world.subjects import SUBJECTS
 
+N_SCENES = 2
+"""So few that prompts repeat, as they do in a sweep over models and seeds."""
+
 BASE = {"hidden_size": 768, "layers": 12, "heads": 12}
 """SigLIP2 base; its NaFlex checkpoints run at 1024 patches like the large ones."""
 
@@ -52,14 +55,14 @@ def rendered(n: int, sizes: Sequence[tuple[int, int]], n_concepts: int, role: st
     items = []
     for i in range(n):
         subject = SUBJECTS[i % n_concepts]
-        scene = SCENES[(i // n_concepts) % len(SCENES)]
+        scene = SCENES[(i // n_concepts) % N_SCENES]
         rng = np.random.default_rng([i, len(role)])
         size = sizes[i % len(sizes)]
         image, mask = render(subject, scene, random_pose(rng), size)
         fields = {"concept": subject.id, "subject": subject.noun}
         if role == "generation":
             fields |= {
-                "model": f"m{i % 3}",
+                "model": f"m{i // n_concepts % 3}",
                 "prompt": f"a photo of a {subject.noun} {scene.phrase}",
             }
         items.append(Item(f"{role}/{i:06d}", image, np.asarray(mask), fields))

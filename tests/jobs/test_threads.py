@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
-from jobs.pipeline.threads import MapInThreads
+from jobs.pipeline.threads import MapInThreads, set_torch_threads, single_core_threads
 
 
 @pytest.fixture
@@ -77,3 +78,24 @@ def test_leaving_early_leaves_no_thread_behind(pool: ThreadPoolExecutor) -> None
     with MapInThreads(lambda i: i, endless(), pool, 2) as results:
         next(iter(results))
     assert not [t for t in threading.enumerate() if t.name == "shard-reader"]
+
+
+def test_a_thread_keeps_its_number_of_cores_whatever_another_sets_for_itself() -> None:
+    used = threading.Event(), threading.Event()
+    found: list[int] = []
+
+    def computes_with_three() -> None:
+        set_torch_threads(3)
+        used[0].set()
+        used[1].wait()
+        torch.ones(10).sum()
+        found.append(torch.get_num_threads())
+
+    computing = threading.Thread(target=computes_with_three)
+    computing.start()
+    used[0].wait()
+    with single_core_threads(1, "decode") as pool:
+        found.append(pool.submit(torch.get_num_threads).result())
+        used[1].set()
+        computing.join()
+    assert found == [1, 3]
