@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -33,7 +32,7 @@ from jobs.pipeline.samples import (
 )
 from jobs.pipeline.shards import READ_AT_ONCE, RawSample, read_samples
 from jobs.pipeline.storage import open_filesystem, without_credentials
-from jobs.pipeline.threads import MapInThreads, set_torch_threads, single_core_threads
+from jobs.pipeline.threads import MapInThreads, torch_threads
 from masc_core import MaSC, Prepared, Score
 from masc_core.device import default_batch_size, release_cached_memory, upload
 
@@ -62,11 +61,16 @@ class ShardScorer:
 
     def __init__(self, plan: Plan) -> None:
         """Load the encoder."""
-        set_torch_threads(plan.threads)
         config = plan.config
         self._plan = plan
         self._run = RunDirectory(config.run)
-        self._masc = MaSC.from_pretrained(
+        # One thread computes, whoever asks: each that did would have torch's threads of its own,
+        # and OpenMP lets all of them sleep between operations once they outnumber the cores.
+        self._computing = torch_threads(1, plan.threads, "compute")
+        self._decoding = torch_threads(plan.threads, 1, "decode")
+        self._uploading = torch_threads(1, 1, "upload")
+        self._masc = self._computing.submit(
+            MaSC.from_pretrained,
             plan.checkpoint.name_or_path,
             revision=plan.checkpoint.revision,
             dtype=config.encoder.dtype,
@@ -76,12 +80,9 @@ class ShardScorer:
             stripper=config.metric.stripper,
             reference_reduction=config.metric.reference_reduction,
             further=config.metric.extra,
-        )
+        ).result()
         self._references: ReferenceStore | None = None
         self._schema = scores_schema(config.metric.extra)
-        self._decoding = single_core_threads(plan.threads, "decode")
-        self._uploading = single_core_threads(1, "upload")
-        self._turn = Lock()
         encoder = self._masc.encoder
         self.batch_size = plan.batch_size or default_batch_size(
             encoder.bytes_an_image, encoder.device
@@ -132,9 +133,8 @@ class ShardScorer:
                 self._uploading,
                 ahead=1,
             ) as batches,
-            self._turn,
         ):
-            timings = self._score_all(batches, counts)
+            timings = self._computing.submit(self._score_all, batches, counts).result()
         table = self._table(shard, rows)
         began = time.monotonic()
         self._run.commit(shard, table, self._plan.fingerprint)
@@ -143,8 +143,6 @@ class ShardScorer:
         return ShardReport(shard.id, _count(rows.values()), timings, _first_error(rows.values()))
 
     def _score_all(self, batches: Iterable[Batch], counts: Counts) -> Timings:
-        # It holds for one thread, and Ray does not say which one calls.
-        set_torch_threads(self._plan.threads)
         timings = Timings(began=time.time())
         asked = time.monotonic()
         for rows, pixels in batches:
@@ -267,7 +265,7 @@ class ShardScorer:
         except SampleError as error:
             nothing = np.empty((0, self._masc.encoder.dim), np.float32)
             return replace(entry, error=str(error)), nothing
-        [reference] = self._masc.encode_references([image], [mask])
+        [reference] = self._computing.submit(self._masc.encode_references, [image], [mask]).result()
         encoded = replace(
             entry,
             n_patches=reference.n_patches,

@@ -28,9 +28,9 @@ def set_torch_threads(n: int) -> None:
     torch.set_num_threads(n)
 
 
-def single_core_threads(n: int, name: str) -> ThreadPoolExecutor:
-    """A pool of `n` threads in which torch starts no threads of its own."""
-    return ThreadPoolExecutor(n, name, initializer=set_torch_threads, initargs=(1,))
+def torch_threads(n: int, cores: int, name: str) -> ThreadPoolExecutor:
+    """A pool of `n` threads, each of which lets torch use `cores` cores."""
+    return ThreadPoolExecutor(n, name, initializer=set_torch_threads, initargs=(cores,))
 
 
 class MapInThreads(Generic[Item, Result]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from jobs.pipeline import allocator
 from jobs.pipeline.cluster import Layout
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.plan import Counts, Plan, ShardReport
@@ -105,5 +106,8 @@ class Worker:
 def start_worker(layout: Layout) -> Any:
     """A new worker actor, with a device of its own where there are GPUs."""
     return Worker.options(  # type: ignore[attr-defined]
-        num_gpus=layout.gpus, num_cpus=layout.cpus, scheduling_strategy="SPREAD"
+        num_gpus=layout.gpus,
+        num_cpus=layout.cpus,
+        scheduling_strategy="SPREAD",
+        runtime_env={"env_vars": allocator.ENVIRONMENT},
     ).remote()

@@ -31,7 +31,7 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "authors": lambda: scoring.against_the_authors(folder, base, rounds, 24, 1, 2.0),
         "authors4": lambda: scoring.against_the_authors(folder, base, rounds, 18, 4, 7.5),
         "bfloat16": lambda: scoring.against_the_authors_in_bfloat16(folder, base, rounds, 24, 3.6),
-        "script": lambda: scoring.against_a_quick_script(folder, base, max(1, rounds - 1), 24),
+        "script": lambda: scoring.against_a_quick_script(folder, base, max(1, rounds - 1), 32),
         "bare": lambda: scoring.against_the_bare_encoder(folder, base, rounds, 24),
         "linear": lambda: scoring.linearity(folder, base, max(1, rounds - 1), 6),
         "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),

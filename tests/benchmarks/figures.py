@@ -38,9 +38,9 @@ def at_most(name: str, value: float, unit: str, most: float, detail: str = "") -
     return Figure(name, value, unit, f"<= {most:g}", value <= most, detail)
 
 
-def median_ratio(pairs: Sequence[tuple[float, float]]) -> tuple[float, str]:
-    """The median over rounds of a/b, and all rounds in words."""
-    ratios = [a / b for a, b in pairs]
+def median_ratio(pairs: Sequence[tuple[float, ...]]) -> tuple[float, str]:
+    """The median over rounds of the first over the second, and all rounds in words."""
+    ratios = [first / second for first, second in pairs]
     return median(ratios), "rounds " + ", ".join(f"{ratio:.2f}" for ratio in ratios)
 
 

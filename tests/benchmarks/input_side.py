@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobs.pipeline.samples import GenerationFields, decode_image, decode_mask, read_generation
 from jobs.pipeline.shards import RawSample, read_samples
-from jobs.pipeline.threads import MapInThreads, set_torch_threads, single_core_threads
+from jobs.pipeline.threads import MapInThreads, set_torch_threads, torch_threads
 from masc_core import MaSC, Prepared
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.workload import rendered, small_checkpoint, write_shards
@@ -91,7 +91,7 @@ def input_side(folder: Path, n: int, seconds: float = 2.0) -> list[Figure]:
         for raw in samples:
             prepare(masc, raw)
         cpu = (time.process_time() - began) / n
-        with single_core_threads(2, "decode") as pool:
+        with torch_threads(2, 1, "decode") as pool:
             began = time.monotonic()
             with (
                 shard.open("rb") as stream,

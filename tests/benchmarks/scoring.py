@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -13,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from masc_core import Encoder
 from masc_core.torchvision_compat import make_torchvision_importable
+from tests.benchmarks.bare_encoder import BareEncoder
 from tests.benchmarks.figures import Figure, alternate, at_least, median_ratio
 from tests.benchmarks.job import Job, run_job
 from tests.benchmarks.workload import Item, rendered, write_shards
@@ -136,85 +135,30 @@ class Comparison:
         )
 
 
-QUICK_SCRIPT = """
-import glob, json, sys, time
-import numpy as np, ray
-from masc_core.torchvision_compat import make_torchvision_importable
-make_torchvision_importable()
-samples, photos = (sorted(glob.glob(pattern)) for pattern in sys.argv[1:3])
-out, checkpoint = sys.argv[3:]
-
-class Scorer:
-    def __init__(self):
-        from masc import MaSC
-        self.masc = MaSC(checkpoint, device="cpu")
-        rows = ray.get(references)
-        self.references = {row["json"]["concept"]: row for row in rows}
-    def __call__(self, batch):
-        from PIL import Image
-        scores = []
-        for image, mask, fields in zip(batch["jpg"], batch["mask.png"], batch["json"]):
-            r = self.references[fields["concept"]]
-            s = self.masc.score(Image.fromarray(r["jpg"]), r["mask.png"], Image.fromarray(image),
-                                mask, fields["prompt"], fields["subject"])
-            scores.append((s.cp, s.pf))
-        return {"key": batch["__key__"], "cp": [s[0] for s in scores], "pf": [s[1] for s in scores]}
-
-ray.init(include_dashboard=False, logging_level="WARNING")
-references = ray.put(ray.data.read_webdataset(photos).take_all())
-scored = ray.data.read_webdataset(samples).map_batches(
-    Scorer, batch_size=4, concurrency=1, num_cpus=2)
-began = time.monotonic()
-scored.write_parquet(out)
-print(json.dumps(time.monotonic() - began))
-"""
-
-
 def against_a_quick_script(folder: Path, checkpoint: Path, rounds: int, n: int) -> list[Figure]:
-    """The job against read_webdataset, masc-metric in map_batches, write_parquet.
-
-    Both with their model loading, as the script has no other time to show.
-    """
+    """Seconds of `quick_script` over seconds of the job: both as a user waits for the command."""
     generations = rendered(n, [SIZE], N_CONCEPTS, "generation")
     references = rendered(N_CONCEPTS, [SIZE], N_CONCEPTS, "reference")
-    samples = write_shards(folder / "quick", "g", generations, n // 2)
-    photos = write_shards(folder / "quick", "r", references, 100)
+    samples = write_shards(folder / "quick" / "samples", "g", generations, max(1, n // 4))
+    photos = write_shards(folder / "quick" / "references", "r", references, 100)
 
     def script() -> float:
         out = folder / "quick" / f"out-{time.monotonic_ns()}"
-        done = subprocess.run(
-            [
-                *(sys.executable, "-c", QUICK_SCRIPT),
-                *(samples, photos, str(out), str(checkpoint)),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = Path(samples).parent, Path(photos).parent, out, checkpoint
+        command = [sys.executable, "-m", "tests.benchmarks.quick_script", *map(str, words)]
+        began = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr)
-        return float(json.loads(done.stdout.strip().splitlines()[-1]))
+        return time.monotonic() - began
 
     def ours() -> float:
-        job = run_job(folder / "quick" / "run", samples, photos, checkpoint)
-        return job.seconds + job.start
-
-    ratio, detail = median_ratio(alternate(rounds, script, ours))  # type: ignore[arg-type]
-    return [Figure(f"Ray Data script / job, {n} samples, start-up in", ratio, "x", detail=detail)]
-
-
-def bare_encoder(checkpoint: Path) -> Callable[[int], float]:
-    """Seconds a forward pass of the vision tower takes, on ready tensors of the job's shape."""
-    encoder = Encoder.from_pretrained(str(checkpoint), device="cpu")
-    pixels, grid = encoder.prepare_image(rendered(1, [SIZE], 1, "generation")[0].image)
-
-    def seconds(n: int) -> float:
         began = time.monotonic()
-        for _ in range(n):
-            encoder.encode_images(pixels[None], grid)
-        return (time.monotonic() - began) / n
+        run_job(folder / "quick" / "run", samples, photos, checkpoint)
+        return time.monotonic() - began
 
-    return seconds
+    ratio, detail = median_ratio(alternate(rounds, script, ours))
+    return [Figure(f"Ray Data script / job, {n} samples, start-up in", ratio, "x", detail=detail)]
 
 
 def against_the_bare_encoder(folder: Path, checkpoint: Path, rounds: int, n: int) -> list[Figure]:
@@ -223,7 +167,6 @@ def against_the_bare_encoder(folder: Path, checkpoint: Path, rounds: int, n: int
     samples = write_shards(folder / "bare", "g", generations, max(1, n // 3))
     references = rendered(N_CONCEPTS, [SIZE], N_CONCEPTS, "reference")
     photos = write_shards(folder / "bare", "r", references, 100)
-    bare = bare_encoder(checkpoint)
     workers: list[dict[str, Any]] = []
 
     def ours() -> float:
@@ -232,7 +175,8 @@ def against_the_bare_encoder(folder: Path, checkpoint: Path, rounds: int, n: int
         return job.seconds / job.n
 
     # The encoder before and after each job: the machine's speed drifts by more than the overhead.
-    measured = alternate(rounds, lambda: bare(4), ours, lambda: bare(4))
+    with BareEncoder(checkpoint, SIZE) as bare:
+        measured = alternate(rounds, lambda: bare.seconds(6), ours, lambda: bare.seconds(6))
     pairs = [((before + after) / 2, own) for before, own, after in measured]
     ratio, detail = median_ratio(pairs)
     waiting = sum(w["waiting"] for w in workers) / sum(w["waiting"] + w["scoring"] for w in workers)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from jobs.pipeline.threads import MapInThreads, set_torch_threads, single_core_threads
+from jobs.pipeline.threads import MapInThreads, set_torch_threads, torch_threads
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_thread_keeps_its_number_of_cores_whatever_another_sets_for_itself() -
     computing = threading.Thread(target=computes_with_three)
     computing.start()
     used[0].wait()
-    with single_core_threads(1, "decode") as pool:
+    with torch_threads(1, 1, "decode") as pool:
         found.append(pool.submit(torch.get_num_threads).result())
         used[1].set()
         computing.join()
