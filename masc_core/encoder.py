@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from masc_core import defaults
+from masc_core import cpu_attention, defaults
 from masc_core.defaults import MODEL_TYPES
 from masc_core.pooling import AttentionPool
 from masc_core.torchvision_compat import make_torchvision_importable
@@ -31,7 +31,7 @@ class Encoder:
         max_num_patches: that budget; for a fixed-size encoder the patches of its image size.
         dim: width D of patch tokens and embeddings.
         text_length: tokens that a prompt is padded or cut to.
-        dtype: precision of the two towers. The pooling head is always float32.
+        dtype: precision of the vision tower. Pooling head and text tower are always float32.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Encoder:
     ) -> None:
         """Wrap a `SiglipModel` or `Siglip2Model` and its processor.
 
-        The model is taken over: its towers become `dtype`, on `device`.
+        The model is taken over: it moves to `device`, and its vision tower becomes `dtype`.
 
         Raises:
             ValueError: not such a model, without a pooling head, or with patches that do not
@@ -79,10 +79,13 @@ class Encoder:
         self._image_processor = processor.image_processor
         self._processor = processor
         model = model.eval().requires_grad_(False)
-        # Before the towers are rounded: pooling costs nothing, so it stays float32.
-        self._pool = AttentionPool(model.vision_model.head).to(self.device)
-        model = model.to(self.device, dtype)
-        self._vision = model.vision_model
+        # Pooling costs nothing, and prompts repeat, so neither is rounded: two thirds of what
+        # bfloat16 costs PF would be the text tower's.
+        model = model.float().to(self.device)
+        self._pool = AttentionPool(model.vision_model.head)
+        self._vision = model.vision_model.to(dtype)
+        if self.device.type == "cpu" and dtype == torch.bfloat16:
+            cpu_attention.use_in(self._vision)
         self._text = model.text_model
         self._layers: Any = torch.compile(self._run_layers) if compile else self._run_layers
         # 64 grids of SO400M at 1024 patches are 300 MB.
@@ -104,7 +107,7 @@ class Encoder:
         Args:
             name_or_path: directory written by `save_pretrained`, or hub id.
             revision: hub branch, tag or commit.
-            dtype: precision of the two towers; "float32" equals the authors' scorer.
+            dtype: precision of the vision tower; "float32" equals the authors' scorer.
             device: by default CUDA, else Apple's MPS, else the CPU.
             max_num_patches: NaFlex patch budget; ignored by fixed-size checkpoints.
             compile: `torch.compile` the vision layers (pays off on long runs of few patch grids).

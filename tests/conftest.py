@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from PIL import Image
 
 from jobs.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
+from tests.photos import WHY_NOT, Photo, are_there, by_subject
 
 # Ray asks for a token; from the environment every process of every cluster here has the same.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -22,43 +21,13 @@ os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 # The authors' package imports transformers by itself, so torchvision has to be importable first.
 make_torchvision_importable()
 
-PHOTOS = Path(
-    os.environ.get("MASC_PHOTOS", Path(__file__).parents[2] / "shared" / "data" / "photos")
-)
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photo of a subject, with its segmentation mask."""
-
-    subject: str
-    noun: str
-    path: Path
-
-    @property
-    def mask_path(self) -> Path:
-        return self.path.with_suffix(".mask.png")
-
-    @property
-    def image(self) -> Image.Image:
-        return Image.open(self.path)
-
-    @property
-    def mask(self) -> np.ndarray:
-        return np.asarray(Image.open(self.mask_path).convert("L"))
-
 
 @pytest.fixture(scope="session")
 def photos() -> dict[str, list[Photo]]:
     """Photos by subject, each subject's own in order."""
-    if not (PHOTOS / "subjects.csv").is_file():
-        pytest.skip(f"no photos in {PHOTOS}; MASC_PHOTOS names a folder of them")
-    with (PHOTOS / "subjects.csv").open() as file:
-        nouns = {row["subject"]: row["class"] for row in csv.DictReader(file)}
-    return {
-        subject: [Photo(subject, noun, path) for path in sorted((PHOTOS / subject).glob("*.jpg"))]
-        for subject, noun in nouns.items()
-    }
+    if not are_there():
+        pytest.skip(WHY_NOT)
+    return by_subject()
 
 
 @pytest.fixture(scope="session")

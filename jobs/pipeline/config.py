@@ -15,7 +15,7 @@ class EncoderConfig:
         defaults.CHECKPOINT, "SigLIP or SigLIP2 checkpoint: a directory or a hub id"
     )
     revision: str | None = setting(None, "hub branch, tag or commit; null is the default branch")
-    dtype: defaults.Dtype = setting("float32", "precision of the two towers")
+    dtype: defaults.Dtype = setting("float32", "precision of the vision tower")
     max_num_patches: int = setting(
         defaults.MAX_NUM_PATCHES, "patch budget of a NaFlex encoder; fixed-size ones ignore it"
     )

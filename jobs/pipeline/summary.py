@@ -190,6 +190,8 @@ def _aggregate(scores: pads.Dataset) -> list[pa.Table]:
             ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
         ) as connection,
     ):
+        # It would go to stdout, which is for the result.
+        connection.execute("SET enable_progress_bar = false")
         connection.register("scores", scores)
         connection.execute(_GROUP_ROWS)
         return [

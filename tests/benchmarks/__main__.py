@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, setting
-from tests.benchmarks import input_side, many_gpus, memory, reducing, scoring
+from tests.benchmarks import input_side, many_gpus, memory, precision, reducing, scoring
 from tests.benchmarks.figures import Figure, show
 from tests.benchmarks.workload import base_checkpoint
 
@@ -31,11 +31,12 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "authors": lambda: scoring.against_the_authors(folder, base, rounds, 24, 1, 2.0),
         "authors4": lambda: scoring.against_the_authors(folder, base, rounds, 18, 4, 7.5),
         "bfloat16": lambda: scoring.against_the_authors_in_bfloat16(folder, base, rounds, 24, 3.6),
+        "precision": lambda: precision.on_photos(base, {"bfloat16": 20, "float16": 5}),
         "script": lambda: scoring.against_a_quick_script(folder, base, max(1, rounds - 1), 32),
         "bare": lambda: scoring.against_the_bare_encoder(folder, base, rounds, 24),
         "linear": lambda: scoring.linearity(folder, base, max(1, rounds - 1), 6),
         "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),
-        "input": lambda: input_side.input_side(folder, 64),
+        "input": lambda: input_side.in_a_worker(folder, 128),
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
     }

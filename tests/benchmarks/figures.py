@@ -49,6 +49,11 @@ def alternate(rounds: int, *sides: Callable[[], float]) -> list[tuple[float, ...
     return [tuple(side() for side in sides) for _ in range(rounds)]
 
 
+def between(measured: Sequence[tuple[float, ...]]) -> list[tuple[float, float]]:
+    """One side before and after the other: its mean, and the other's; drift within a round."""
+    return [((before + after) / 2, other) for before, other, after in measured]
+
+
 def machine() -> dict[str, Any]:
     """Where the figures were taken."""
     cpu = next(

@@ -6,11 +6,17 @@ do, however many cores there are.
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
+from jobs.pipeline.allocator import ENVIRONMENT
 from jobs.pipeline.samples import GenerationFields, decode_image, decode_mask, read_generation
 from jobs.pipeline.shards import RawSample, read_samples
 from jobs.pipeline.threads import MapInThreads, set_torch_threads, torch_threads
@@ -67,7 +73,19 @@ def _counted(interval: float, seconds: float) -> float:
     return steps / seconds
 
 
-def input_side(folder: Path, n: int, seconds: float = 2.0) -> list[Figure]:
+def in_a_worker(folder: Path, n: int, seconds: float = 2.0) -> list[Figure]:
+    """`input_side` in a process with a worker's environment: its allocator counts in threads."""
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, str(folder), str(n), str(seconds)],
+        env={**os.environ, **ENVIRONMENT},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return [Figure(**fields) for fields in json.loads(done.stdout)]
+
+
+def input_side(folder: Path, n: int, seconds: float) -> list[Figure]:
     """Samples a second of one core and of two threads, and what sixteen cores could do.
 
     Args:
@@ -111,3 +129,8 @@ def input_side(folder: Path, n: int, seconds: float = 2.0) -> list[Figure]:
             Figure(f"input side, {image_format} {side} px", 1 / cpu, "/s", detail=detail)
         )
     return figures
+
+
+if __name__ == "__main__":
+    found = input_side(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    sys.stdout.write(json.dumps([asdict(figure) for figure in found]))

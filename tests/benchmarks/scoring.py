@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 from masc_core.torchvision_compat import make_torchvision_importable
 from tests.benchmarks.bare_encoder import BareEncoder
-from tests.benchmarks.figures import Figure, alternate, at_least, median_ratio
+from tests.benchmarks.figures import Figure, alternate, at_least, between, median_ratio
 from tests.benchmarks.job import Job, run_job
 from tests.benchmarks.workload import Item, rendered, write_shards
 
@@ -61,7 +62,8 @@ def against_the_authors(
     """
     work = Comparison(folder / f"authors-{n_references}", checkpoint, n, n_references)
     oracle = Oracle(checkpoint, torch.float32)
-    measured = alternate(rounds, lambda: work.theirs(oracle), lambda: work.ours("float32"))
+    theirs = partial(work.theirs, oracle)
+    measured = between(alternate(rounds, theirs, partial(work.ours, "float32"), theirs))
     difference = work.largest_difference(oracle)
     if not difference <= TOLERANCE:
         raise AssertionError(f"{n_references} references: scores differ by {difference}")
@@ -80,14 +82,11 @@ def against_the_authors_in_bfloat16(
     """The job in bfloat16 against masc-metric as it comes, in float32, and also in bfloat16."""
     work = Comparison(folder / "bfloat16", checkpoint, n, 1)
     as_it_comes, lowered = Oracle(checkpoint, torch.float32), Oracle(checkpoint, torch.bfloat16)
-    measured = alternate(
-        rounds,
-        lambda: work.theirs(as_it_comes),
-        lambda: work.ours("bfloat16"),
-        lambda: work.theirs(lowered),
-    )
-    ratio, detail = median_ratio([(full, own) for full, own, _ in measured])
-    both, both_detail = median_ratio([(half, own) for _, own, half in measured])
+    theirs = partial(work.theirs, as_it_comes)
+    half = partial(work.theirs, lowered)
+    measured = alternate(rounds, theirs, partial(work.ours, "bfloat16"), theirs, half)
+    ratio, detail = median_ratio(between([columns[:3] for columns in measured]))
+    both, both_detail = median_ratio([(columns[3], columns[1]) for columns in measured])
     return [
         at_least(
             "masc-metric in float32 / job in bfloat16, 1 ref.",
@@ -174,11 +173,10 @@ def against_the_bare_encoder(folder: Path, checkpoint: Path, rounds: int, n: int
         workers.extend(job.workers)
         return job.seconds / job.n
 
-    # The encoder before and after each job: the machine's speed drifts by more than the overhead.
     with BareEncoder(checkpoint, SIZE) as bare:
-        measured = alternate(rounds, lambda: bare.seconds(6), ours, lambda: bare.seconds(6))
-    pairs = [((before + after) / 2, own) for before, own, after in measured]
-    ratio, detail = median_ratio(pairs)
+        encoder = partial(bare.seconds, 6)
+        measured = alternate(rounds, encoder, ours, encoder)
+    ratio, detail = median_ratio(between(measured))
     waiting = sum(w["waiting"] for w in workers) / sum(w["waiting"] + w["scoring"] for w in workers)
     return [
         at_least("bare encoder / job, float32", ratio, "", 0.93, detail),

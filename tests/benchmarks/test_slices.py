@@ -20,7 +20,7 @@ def test_the_reducers_slice_reads_every_row(tmp_path: Path) -> None:
 
 
 def test_the_input_sides_slice_measures_every_format(tmp_path: Path) -> None:
-    figures = input_side.input_side(tmp_path, 4, seconds=0.1)
+    figures = input_side.in_a_worker(tmp_path, 4, seconds=0.1)
     assert len(figures) == 4
     assert all(figure.value > 0 for figure in figures)
 

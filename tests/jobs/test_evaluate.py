@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.pipeline.rows import SCORES_SCHEMA
-from tests.conftest import Photo
 from tests.jobs.conftest import Run, command, description_of, rows_of
 from tests.jobs.shards import Member, generation, png, reference, write_tar
+from tests.photos import Photo
 
 TOLERANCE = 1e-5
 
