@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,8 @@ from jobs.pipeline.samples import (
     read_generation,
     read_reference,
 )
-from jobs.pipeline.shards import READ_AT_ONCE, RawSample, read_samples
-from jobs.pipeline.storage import open_filesystem, without_credentials
+from jobs.pipeline.shards import RawSample, read_samples
+from jobs.pipeline.storage import open_stream, without_credentials
 from jobs.pipeline.threads import MapInThreads, torch_threads
 from masc_core import MaSC, Prepared, Score
 from masc_core.device import default_batch_size, release_cached_memory, upload
@@ -100,7 +100,7 @@ class ShardScorer:
         """Encode a reference shard. One that cannot be encoded is an entry that says why."""
         entries: list[ReferenceEntry] = []
         tokens: dict[str, np.ndarray] = {}
-        with _open(url) as stream:
+        with open_stream(url) as stream:
             for raw in read_samples(stream):
                 entry, tokens[raw.key] = self._encode_reference(raw, without_credentials(url))
                 entries.append(entry)
@@ -123,7 +123,7 @@ class ShardScorer:
         counts = self.counts[shard.id] = Counts()
         size = self.batch_size
         with (
-            _open(shard.url) as stream,
+            open_stream(shard.url) as stream,
             MapInThreads(
                 self._prepare, enumerate(read_samples(stream)), self._decoding, ahead=2 * size
             ) as prepared,
@@ -273,11 +273,6 @@ class ShardScorer:
             fg_fraction=reference.fg_fraction,
         )
         return encoded, reference.tokens.cpu().numpy()
-
-
-def _open(url: str) -> IO[bytes]:
-    fs, path = open_filesystem(url)
-    return fs.open(path, "rb", block_size=READ_AT_ONCE)
 
 
 def _grid_of(row: Row) -> tuple[int, int]:

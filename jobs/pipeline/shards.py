@@ -22,7 +22,7 @@ MASK_SUFFIX = "mask.png"
 JSON_SUFFIX = "json"
 
 READ_AT_ONCE = 1 << 20
-"""Bytes asked of the storage at a time; tarfile's own 10 kB would be a call per few members."""
+"""Bytes asked of a stream at a time; tarfile's own 10 kB would be a call per few members."""
 
 
 @dataclass

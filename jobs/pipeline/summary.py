@@ -38,9 +38,9 @@ _READ = pa.schema(
 )
 SCORES = ("cp", "pf")
 QUANTILES = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
-MEMORY_LIMIT = "4GB"
-"""Of DuckDB, beyond which it spills. The scores behind the exact quantiles cannot be spilled: they
-take some 100 bytes a row, 1 GB for ten million rows."""
+MEMORY_LIMIT = "50%"
+"""Of the machine's memory, for DuckDB; beyond it, it spills. The scores behind the exact quantiles
+cannot be spilled: they take some 100 bytes a row, 1 GB for ten million rows."""
 FOOTERS_AT_ONCE = 16
 
 

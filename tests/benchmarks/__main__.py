@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, setting
-from tests.benchmarks import input_side, many_gpus, memory, precision, reducing, scoring
+from tests.benchmarks import (
+    efficiency,
+    input_side,
+    many_gpus,
+    memory,
+    on_gpu,
+    precision,
+    reducing,
+    scoring,
+)
 from tests.benchmarks.figures import Figure, show
 from tests.benchmarks.workload import base_checkpoint
 
@@ -34,11 +43,13 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "precision": lambda: precision.on_photos(base, {"bfloat16": 20, "float16": 5}),
         "script": lambda: scoring.against_a_quick_script(folder, base, max(1, rounds - 1), 32),
         "bare": lambda: scoring.against_the_bare_encoder(folder, base, rounds, 24),
+        "efficiency": lambda: efficiency.of_the_encoder(base, rounds),
         "linear": lambda: scoring.linearity(folder, base, max(1, rounds - 1), 6),
         "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),
         "input": lambda: input_side.in_a_worker(folder, 128),
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
+        "gpu": lambda: on_gpu.measure(folder, rounds),
     }
 
 

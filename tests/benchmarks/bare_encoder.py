@@ -1,7 +1,7 @@
 """The vision tower alone, on ready tensors, in a process with a worker's environment.
 
-`python -m tests.benchmarks.bare_encoder CHECKPOINT WIDTH HEIGHT` reads numbers of passes, line by
-line, and answers each with the seconds that they took.
+`python -m tests.benchmarks.bare_encoder CHECKPOINT WIDTH HEIGHT DTYPE` reads numbers of passes
+line by line, and answers each with the seconds that they took.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import time
 from pathlib import Path
 
 from jobs.pipeline.allocator import ENVIRONMENT
+from masc_core.defaults import Dtype
 
 
 class BareEncoder:
     """Such a process, ready to be asked."""
 
-    def __init__(self, checkpoint: Path, size: tuple[int, int]) -> None:
+    def __init__(self, checkpoint: Path, size: tuple[int, int], dtype: Dtype = "float32") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(checkpoint), *map(str, size)],
+            [sys.executable, "-m", __name__, str(checkpoint), *map(str, size), dtype],
             env={**os.environ, **ENVIRONMENT},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -42,11 +43,11 @@ class BareEncoder:
         self._process.communicate()
 
 
-def _main(checkpoint: str, width: str, height: str) -> None:
+def _main(checkpoint: str, width: str, height: str, dtype: Dtype) -> None:
     from masc_core import Encoder
     from tests.benchmarks.workload import rendered
 
-    encoder = Encoder.from_pretrained(checkpoint, device="cpu")
+    encoder = Encoder.from_pretrained(checkpoint, device="cpu", dtype=dtype)
     image = rendered(1, [(int(width), int(height))], 1, "generation")[0].image
     pixels, grid = encoder.prepare_image(image)
     encoder.encode_images(pixels[None], grid)
@@ -59,4 +60,4 @@ def _main(checkpoint: str, width: str, height: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    _main(*sys.argv[1:])  # type: ignore[arg-type]

@@ -27,11 +27,11 @@ TOLERANCE = 1e-5
 class Oracle:
     """masc-metric on one checkpoint, pair by pair."""
 
-    def __init__(self, checkpoint: Path, dtype: torch.dtype) -> None:
+    def __init__(self, checkpoint: Path, dtype: torch.dtype, device: str = "cpu") -> None:
         make_torchvision_importable()
         from masc import MaSC
 
-        self._masc = MaSC(str(checkpoint), device="cpu", dtype=dtype)
+        self._masc = MaSC(str(checkpoint), device=device, dtype=dtype)
         self.scores: dict[str, tuple[float, float]] = {}
         """Mean CP over the references, and PF, by key."""
 

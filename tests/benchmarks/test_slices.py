@@ -6,10 +6,24 @@ import json
 import sys
 from pathlib import Path
 
+import pyarrow.dataset as pads
 import pytest
+import torch
 
-from tests.benchmarks import input_side, many_gpus, memory, reducing
+from tests.benchmarks import (
+    arithmetic,
+    efficiency,
+    input_side,
+    many_gpus,
+    memory,
+    on_gpu,
+    precision,
+    reducing,
+    scoring,
+)
 from tests.benchmarks.figures import at_least, at_most, median_ratio, show
+from tests.benchmarks.workload import small_checkpoint
+from tests.photos import WHY_NOT, are_there
 
 
 def test_the_reducers_slice_reads_every_row(tmp_path: Path) -> None:
@@ -29,6 +43,57 @@ def test_a_simulated_cluster_commits_every_shard(tmp_path: Path) -> None:
     idle, cpu = many_gpus.simulate(tmp_path, 2, 2, rate=200, samples_a_shard=20, n_each=4)
     assert idle.detail.startswith("16 shards of 0.1 s")
     assert cpu.value > 0
+
+
+def test_the_jobs_slice_agrees_with_the_authors(tmp_path: Path) -> None:
+    ratio, difference, start = scoring.against_the_authors(
+        tmp_path, small_checkpoint(tmp_path), rounds=1, n=3, n_references=1, least=0
+    )
+    assert ratio.value > 0
+    assert difference.value < 1e-5
+    assert start.value > 0
+
+
+def test_the_bare_encoder_is_timed_beside_the_job(tmp_path: Path) -> None:
+    ratio, waiting = scoring.against_the_bare_encoder(tmp_path, small_checkpoint(tmp_path), 1, 3)
+    assert ratio.value > 0
+    assert 0 <= waiting.value <= 1
+
+
+def test_the_quick_script_scores_what_the_job_scores(tmp_path: Path) -> None:
+    figures = scoring.against_a_quick_script(tmp_path, small_checkpoint(tmp_path), 1, 3)
+    assert figures[0].value > 0
+    [out] = (tmp_path / "quick").glob("out-*")
+    scripts = {row["key"]: row for row in pads.dataset(out).to_table().to_pylist()}
+    for row in pads.dataset(tmp_path / "quick" / "run" / "scores").to_table().to_pylist():
+        assert row["cp"] == pytest.approx(scripts[row["key"]]["cp"], abs=1e-5)
+        assert row["pf"] == pytest.approx(scripts[row["key"]]["pf"], abs=1e-5)
+
+
+@pytest.mark.skipif(not are_there(), reason=WHY_NOT)
+def test_precision_is_measured_on_every_photo(tmp_path: Path) -> None:
+    figures = precision.on_photos(small_checkpoint(tmp_path), {"bfloat16": 3, "float16": 2})
+    assert [figure.target for figure in figures] == ["<= 0.01", ">= 0.999"] * 4
+    assert "15 samples" in figures[0].detail
+    assert "10 samples" in figures[4].detail
+
+
+def test_the_encoders_rate_is_held_against_a_matrix_product(tmp_path: Path) -> None:
+    figures = efficiency.of_the_encoder(small_checkpoint(tmp_path), rounds=1, side=256)
+    assert [figure.value > 0 for figure in figures] == [True, True]
+
+
+def test_the_gpu_benchmark_as_far_as_a_cpu_goes(tmp_path: Path) -> None:
+    figures = on_gpu.on_gpu(
+        tmp_path, small_checkpoint(tmp_path), 1, 3, torch.device("cpu"), ["float32"]
+    )
+    assert [figure.value > 0 for figure in figures] == [True, True, True]
+
+
+def test_the_arithmetic_of_an_encoder() -> None:
+    # By hand: 1 layer, width 2, MLP 3, 5 patches: 5 * (2 * (16 + 12) + 4 * 5 * 2).
+    assert arithmetic.flops_an_image(width=2, layers=1, mlp=3, patches=5) == 480
+    assert pytest.approx(0.97e12, rel=0.01) == arithmetic.SO400M
 
 
 def test_the_memory_of_a_command_is_its_peak(tmp_path: Path) -> None:

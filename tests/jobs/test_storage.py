@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from jobs.pipeline import storage
 from jobs.pipeline.command_line import CallError
-from jobs.pipeline.storage import expand, version_of, without_credentials, write_in_one_step
+from jobs.pipeline.storage import (
+    STREAM_BLOCK_SIZE,
+    expand,
+    open_stream,
+    version_of,
+    without_credentials,
+    write_in_one_step,
+)
 
 
 def test_globs_braces_and_lists_give_each_file_once_in_order(tmp_path: Path) -> None:
@@ -90,3 +101,36 @@ def test_a_write_that_fails_leaves_what_was_there(
         write_in_one_step(fs, str(target), b"new")
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_next_block_of_a_stream_is_fetched_while_one_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = os.urandom(2 * STREAM_BLOCK_SIZE + 12_345)
+    fetched_second = threading.Event()
+
+    class RemoteFile(AbstractBufferedFile):
+        def _fetch_range(self, start: int, end: int) -> bytes:
+            if start == STREAM_BLOCK_SIZE:
+                fetched_second.set()
+            return content[start:end]
+
+    class Remote(AbstractFileSystem):
+        def _open(self, path: str, mode: str = "rb", **options: Any) -> RemoteFile:
+            return RemoteFile(self, path, mode, size=len(content), **options)
+
+    monkeypatch.setattr(storage, "open_filesystem", lambda url: (Remote(), url))
+    with open_stream("remote://shard.tar") as stream:
+        assert stream.read(10) == content[:10]
+        assert fetched_second.wait(timeout=30)
+        assert stream.read() == content[10:]
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_a_stream_of_any_storage_reads_to_its_end(scheme: str, tmp_path: Path) -> None:
+    url = f"{scheme}{tmp_path}/shard.tar"
+    content = os.urandom(100_000)
+    with fsspec.open(url, "wb") as file:
+        file.write(content)
+    with open_stream(url) as stream:
+        assert b"".join(iter(lambda: stream.read(30_000), b"")) == content

@@ -1,0 +1,18 @@
+"""How many operations an image costs: the arithmetic behind `launch/SCALING.md`."""
+
+from __future__ import annotations
+
+
+def flops_an_image(width: int, layers: int, mlp: int, patches: int) -> float:
+    """Operations of a vision tower's matrix products for one image; an addition counts as one.
+
+    A patch meets four width x width products (query, key, value, output) and two width x mlp ones
+    in every layer, and every other patch twice (logits, values).
+    """
+    products = 2 * (4 * width * width + 2 * width * mlp)
+    attention = 4 * patches * width
+    return float(layers * patches * (products + attention))
+
+
+BASE = flops_an_image(width=768, layers=12, mlp=3072, patches=1024)
+SO400M = flops_an_image(width=1152, layers=27, mlp=4304, patches=1024)
