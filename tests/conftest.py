@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from jobs.world.checkpoint import write_random_checkpoint
@@ -17,6 +18,10 @@ from tests.photos import WHY_NOT, Photo, are_there, by_subject
 # Ray asks for a token; from the environment every process of every cluster here has the same.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # The authors' package imports transformers by itself, so torchvision has to be importable first.
 make_torchvision_importable()
