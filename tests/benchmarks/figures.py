@@ -82,7 +82,7 @@ def show(figures: Sequence[Figure], path: Path) -> None:
         table.add_column(column, justify="right" if column == "value" else "left")
     for figure in figures:
         met = {True: "yes", False: "NO", None: ""}[figure.is_met]
-        value = f"{figure.value:,.3g} {figure.unit}".strip()
+        value = f"{figure.value:,.4g} {figure.unit}".strip()
         table.add_row(figure.name, value, figure.target, met, figure.detail)
     Console(width=160).print(table)
     document = {"machine": described, "figures": [asdict(figure) for figure in figures]}

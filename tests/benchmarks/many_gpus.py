@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import tempfile
 import time
 from pathlib import Path
 from threading import Lock
@@ -32,7 +33,11 @@ from tests.benchmarks.figures import Figure, at_most
 class SleepingWorker:
     """A worker whose encoder sleeps for as long as a GPU would compute. It commits for real."""
 
-    def __init__(self, seconds_a_sample: float, samples_a_shard: int) -> None:
+    def __init__(
+        self, seconds_a_sample: float, samples_a_shard: int, gathering: Path, n_workers: int
+    ) -> None:
+        self._gathering = gathering
+        self._n_workers = n_workers
         self._seconds = seconds_a_sample * samples_a_shard
         self._n = samples_a_shard
         self._turn = Lock()
@@ -40,11 +45,17 @@ class SleepingWorker:
     def load(self, plan: Plan) -> Place:
         self._plan = plan
         self._run = RunDirectory(plan.config.run)
+        # The first table imports pandas where that is installed: part of the start-up.
+        pa.Table.from_pylist([{}], schema=scores_schema([]))
         context = ray.get_runtime_context()
         gpus = list(context.get_accelerator_ids()["GPU"])
+        (self._gathering / f"{os.getpid()}").touch()
         return Place(context.get_node_id(), gpus, "sleep", os.getpid())
 
     def encode_references(self, url: str) -> tuple[list[ReferenceEntry], dict[str, np.ndarray]]:
+        # All of them share this machine's cores: who starts late would slow down who works already.
+        while len(list(self._gathering.iterdir())) < self._n_workers:
+            time.sleep(0.2)
         return [ReferenceEntry("r", url, "c", None)], {"r": np.zeros((1, 1), np.float32)}
 
     def use_references(self, index: ReferenceIndex, homes: dict[str, Any]) -> None:
@@ -83,6 +94,7 @@ def simulate(
     n = n_nodes * gpus_a_node
     run = RunDirectory(str(folder / "many-gpus"))
     run.prepare({}, overwrite=True)
+    gathering = Path(tempfile.mkdtemp())
     config = EvaluateConfig(run=run.url)
     plan = Plan(config, Checkpoint("sleep", None, "", True), {}, threads=1, batch_size=1)
     shards = [Shard(f"/shards/{i:06d}.tar", Version(0, "")) for i in range(n * n_each)]
@@ -95,7 +107,7 @@ def simulate(
 
         def start(layout: Layout) -> Any:
             options = {"num_gpus": 1, "num_cpus": 0, "scheduling_strategy": "SPREAD"}
-            return SleepingWorker.options(**options).remote(1 / rate, samples_a_shard)
+            return SleepingWorker.options(**options).remote(1 / rate, samples_a_shard, gathering, n)
 
         with Progress(len(shards)) as progress:
             driver = Driver(plan, layout, run, shards, ["references"], progress, start)
