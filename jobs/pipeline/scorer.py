@@ -6,6 +6,7 @@ Knows nothing of Ray: a worker holds a `ShardScorer` and calls it.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -30,11 +31,14 @@ from jobs.pipeline.samples import (
     read_generation,
     read_reference,
 )
-from jobs.pipeline.shards import RawSample, read_samples
+from jobs.pipeline.shards import DamagedShard, RawSample, read_samples
 from jobs.pipeline.storage import open_stream, without_credentials
 from jobs.pipeline.threads import MapInThreads, torch_threads
 from masc_core import MaSC, Prepared, Score
 from masc_core.device import default_batch_size, release_cached_memory, upload
+
+DAMAGED = "#damaged"
+"""Ends the key of the row that stands for what is lost in a damaged shard, after the shard's id."""
 
 
 @dataclass
@@ -97,13 +101,23 @@ class ShardScorer:
         return self._masc.encoder.device
 
     def encode_references(self, url: str) -> tuple[list[ReferenceEntry], Tokens]:
-        """Encode a reference shard. One that cannot be encoded is an entry that says why."""
+        """Encode a reference shard. One that cannot be encoded is an entry that says why.
+
+        Raises:
+            CallError: the shard is damaged, or a reference does not say what it is.
+            tarfile.TarError, OSError: the shard is no tar, or breaks off.
+        """
         entries: list[ReferenceEntry] = []
         tokens: dict[str, np.ndarray] = {}
-        with open_stream(url) as stream:
-            for raw in read_samples(stream):
-                entry, tokens[raw.key] = self._encode_reference(raw, without_credentials(url))
-                entries.append(entry)
+        shown = without_credentials(url)
+        try:
+            with open_stream(url) as stream:
+                for raw in read_samples(stream):
+                    entry, tokens[raw.key] = self._encode_reference(raw, shown)
+                    entries.append(entry)
+        except DamagedShard as damage:
+            # Which references are lost, and whose scores they would change, cannot be told.
+            raise CallError(f"references={shown}: {damage}") from damage
         return entries, tokens
 
     def use_references(self, index: ReferenceIndex, tokens: Callable[[str], np.ndarray]) -> None:
@@ -117,7 +131,8 @@ class ShardScorer:
         while the other has the encoder.
 
         Raises:
-            tarfile.TarError, OSError: the shard cannot be read to its end, or the part not written.
+            tarfile.TarError: the shard is no tar.
+            OSError: it breaks off, or the part cannot be written.
         """
         rows: dict[str, Row] = {}
         counts = self.counts[shard.id] = Counts()
@@ -129,7 +144,7 @@ class ShardScorer:
             ) as prepared,
             MapInThreads(
                 self._upload,
-                batches_of_one_grid(self._keep(prepared, rows, counts), _grid_of, size),
+                batches_of_one_grid(self._keep(prepared, shard, rows, counts), _grid_of, size),
                 self._uploading,
                 ahead=1,
             ) as batches,
@@ -184,17 +199,26 @@ class ShardScorer:
         else:
             row.prepared = prepared
 
-    def _keep(self, rows: Iterable[Row], kept: dict[str, Row], counts: Counts) -> Iterator[Row]:
+    def _keep(
+        self, prepared: Iterable[Row], shard: Shard, kept: dict[str, Row], counts: Counts
+    ) -> Iterator[Row]:
         """Note every row under its key, and pass on those to score."""
-        for row in rows:
-            # A key that comes back is an error, and what it was before is void.
+        try:
+            for row in prepared:
+                # A key that comes back is an error, and what it was before is void.
+                kept[row.key] = row
+                if row.prepared is not None:
+                    yield row
+                elif row.columns["status"] == ERROR:
+                    counts.error += 1
+                else:
+                    counts.skipped += 1
+        except DamagedShard as damage:
+            # How many samples are lost cannot be told; one row stands for them.
+            row = Row(f"{shard.id}{DAMAGED}", sys.maxsize, GenerationFields())
+            row.columns = {"status": ERROR, "error": f"shard: {damage}; what follows is lost"}
             kept[row.key] = row
-            if row.prepared is not None:
-                yield row
-            elif row.columns["status"] == ERROR:
-                counts.error += 1
-            else:
-                counts.skipped += 1
+            counts.error += 1
 
     def _upload(self, rows: list[Row]) -> Batch:
         """A batch on the device."""

@@ -5,6 +5,9 @@ A WebDataset shard is a tar in which the members of a sample stand one after ano
 turn a shard whose members are interleaved into half-samples; here a key that comes back is an error
 of that key, in one row.
 
+A damaged archive is never taken for a shorter one: tarfile ends silently at a header that it cannot
+read, and where the file breaks off between two members.
+
 Only images, masks and JSON are read. Nothing is unpickled, executed or written to disk.
 """
 
@@ -23,6 +26,10 @@ JSON_SUFFIX = "json"
 
 READ_AT_ONCE = 1 << 20
 """Bytes asked of a stream at a time; tarfile's own 10 kB would be a call per few members."""
+
+
+class DamagedShard(Exception):
+    """The archive cannot be read on from here. The message says where and why."""
 
 
 @dataclass
@@ -45,35 +52,79 @@ def read_samples(stream: IO[bytes]) -> Iterator[RawSample]:
     set: what was yielded for it before is void.
 
     Raises:
-        tarfile.TarError, OSError: the stream is damaged or breaks off.
+        DamagedShard: after the samples before the damage.
+        tarfile.TarError: it is no tar at all.
+        OSError: the stream breaks off.
     """
     seen: set[str] = set()
     current: RawSample | None = None
-    with tarfile.open(fileobj=stream, mode="r|*", bufsize=READ_AT_ONCE) as tar:
-        for member in tar:
-            # Or the archive's whole index stays in memory; the attribute is public, the stubs lag.
-            tar.members = []  # type: ignore[attr-defined]
-            key, suffix = base_plus_ext(member.name)
-            if key is None or not member.isreg():
-                continue
-            if current is None or key != current.key:
-                if current is not None:
-                    yield current
-                current = RawSample(key)
-                if key in seen:
-                    current.problem = "key: comes twice, or its members are not adjacent in the tar"
-                seen.add(key)
-            suffix = suffix.lower()
-            if suffix in current.members:
-                current.problem = f"{suffix}: comes twice"
-            elif not is_read(suffix):
-                current.not_read.append(suffix)
-            else:
-                content = tar.extractfile(member)
-                assert content is not None  # it is a regular file
-                current.members[suffix] = content.read()
+    with tarfile.open(
+        fileobj=stream,
+        mode="r|*",
+        bufsize=READ_AT_ONCE,
+        tarinfo=_Header,
+        # Reads on after an end mark: archives may be joined end to end.
+        ignore_zeros=True,
+    ) as tar:
+        try:
+            for member in tar:
+                # Or the archive's whole index stays in memory; public, but the stubs lag.
+                tar.members = []  # type: ignore[attr-defined]
+                key, suffix = base_plus_ext(member.name)
+                if key is None or not member.isreg():
+                    continue
+                if current is None or key != current.key:
+                    if current is not None:
+                        yield current
+                    current = RawSample(key)
+                    if key in seen:
+                        current.problem = (
+                            "key: comes twice, or its members are not adjacent in the tar"
+                        )
+                    seen.add(key)
+                _read_member(tar, member, suffix.lower(), current)
+        except tarfile.TarError as error:
+            if current is not None:
+                current.problem = f"the shard is damaged from here on: {error}"
+                yield current
+            raise DamagedShard(f"damaged at byte {tar.offset}: {error}") from error
     if current is not None:
         yield current
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header; what is none is an error, and not the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> _Header:
+        if tar.offset == 0:
+            return super().fromtarfile(tar)  # whether it is a tar at all: tarfile's own errors
+        try:
+            header = super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            tar.has_ended = True  # type: ignore[attr-defined]
+            raise
+        except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
+            if getattr(tar, "has_ended", False):
+                raise
+            raise tarfile.ReadError("it breaks off: there is no end-of-archive mark") from error
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"not a member's header: {error}") from error
+        tar.has_ended = False  # type: ignore[attr-defined]
+        return header
+
+
+def _read_member(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, sample: RawSample
+) -> None:
+    if suffix in sample.members:
+        sample.problem = f"{suffix}: comes twice"
+    elif not is_read(suffix):
+        sample.not_read.append(suffix)
+    else:
+        content = tar.extractfile(member)
+        assert content is not None  # it is a regular file
+        sample.members[suffix] = content.read()
 
 
 def is_read(suffix: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from jobs.pipeline.checkpoint import find_checkpoint
+from jobs.pipeline.command_line import CallError
 from jobs.pipeline.config import EncoderConfig, EvaluateConfig
 from jobs.pipeline.plan import Counts, Plan
 from jobs.pipeline.reference_index import ReferenceIndex
@@ -96,3 +97,34 @@ def test_two_shards_at_once_score_as_one_after_the_other(
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(lambda path: score(scorer, path).counts, paths)) == alone
     assert rows_of(tmp_path / "run") == before
+
+
+def test_a_damaged_shard_keeps_the_rows_before_the_damage_and_says_what_is_lost(
+    scorer: ShardScorer, tmp_path: Path
+) -> None:
+    path = write_shard(tmp_path / "g.tar", 6)
+    score(scorer, path)
+    undisturbed = rows_of(tmp_path / "run")
+    cut = path.stat().st_size // 2
+    with path.open("r+b") as file:
+        file.truncate(cut)
+    assert score(scorer, path).counts.error == 2
+    rows = rows_of(tmp_path / "run")
+    whole = [row for row in rows if row["status"] == "ok"]
+    assert len(whole) >= 2
+    for ours, before in zip(whole, undisturbed, strict=False):
+        assert ours["key"] == before["key"]
+        assert ours["cp"] == pytest.approx(before["cp"], abs=1e-5)
+    torn, lost = rows[len(whole) :]
+    assert torn["key"] == undisturbed[len(whole)]["key"]
+    assert "the shard is damaged from here on" in torn["error"]
+    assert lost["key"].endswith("#damaged")
+    assert lost["error"].startswith("shard: damaged at byte ")
+
+
+def test_a_damaged_reference_shard_is_refused(scorer: ShardScorer, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "broken.tar", [*reference("cat/0", 1), *reference("cat/1", 2)])
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(CallError, match=r"references=.*broken\.tar: .*damaged"):
+        scorer.encode_references(str(path))

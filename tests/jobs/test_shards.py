@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.pipeline.shards import RawSample, read_samples
+from jobs.pipeline.shards import DamagedShard, RawSample, read_samples
 from tests.jobs.shards import write_tar
 
 
@@ -86,3 +86,68 @@ def test_whatever_the_order_every_key_ends_as_one_sample_or_one_problem(
         assert (sample.problem is None) == adjacent
         if adjacent:
             assert len(sample.members) == count
+
+
+def tar_of(n: int) -> bytes:
+    """A tar of `n` samples of two members each, of random content."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for i in range(n):
+            for suffix in ("json", "png"):
+                member = tarfile.TarInfo(f"{i}.{suffix}")
+                member.size = 700 + i
+                tar.addfile(member, io.BytesIO(bytes([65 + i]) * member.size))
+    return file.getvalue()
+
+
+def read_what_is_there(content: bytes) -> tuple[list[RawSample], str | None]:
+    """The samples before the damage, and the damage."""
+    samples: list[RawSample] = []
+    try:
+        for sample in read_samples(io.BytesIO(content)):
+            samples.append(sample)
+    except DamagedShard as damage:
+        return samples, str(damage)
+    return samples, None
+
+
+WHOLE = tar_of(4)
+SAMPLE = 2 * (512 + 1024)
+"""Bytes of a sample in it: two headers, and two members padded to whole blocks."""
+
+
+@given(length=st.integers(1024, 4 * SAMPLE))
+def test_a_tar_cut_off_anywhere_gives_the_samples_before_and_says_so(length: int) -> None:
+    samples, damage = read_what_is_there(WHOLE[:length])
+    assert damage is not None
+    whole = [sample for sample in samples if sample.problem is None]
+    expected = read_what_is_there(WHOLE)[0][: length // SAMPLE]
+    # The last one before the cut may be complete, but is not known to be.
+    assert expected[: len(whole)] == whole
+    assert len(whole) >= len(expected) - 1
+    assert [sample.problem is None for sample in samples[len(whole) :]] in ([], [False])
+
+
+@given(position=st.integers(512, 4 * SAMPLE - 1))
+def test_a_header_that_is_none_is_not_the_end(position: int) -> None:
+    header = position // 1536 * 1536  # the headers stand every 512 + 1024 bytes
+    damaged = bytearray(WHOLE)
+    damaged[header : header + 512] = b"x" * 512
+    if header:
+        samples, damage = read_what_is_there(bytes(damaged))
+        assert damage is not None
+        assert f"at byte {header}" in damage
+        assert len(samples) == -(-header // SAMPLE)
+
+
+def test_archives_joined_end_to_end_are_read_to_the_last() -> None:
+    other = tar_of(6)[4 * SAMPLE :]
+    samples, damage = read_what_is_there(WHOLE + other)
+    assert [sample.key for sample in samples] == ["0", "1", "2", "3", "4", "5"]
+    assert damage is None
+
+
+def test_what_is_no_tar_at_all_is_tarfiles_own_error() -> None:
+    for content in (b"", b"<html>not found</html>" * 100, b"x" * 2000):
+        with pytest.raises(tarfile.TarError):
+            list(read_samples(io.BytesIO(content)))
