@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -119,6 +120,7 @@ def simulate(
     finally:
         ray.shutdown()
         cluster.shutdown()
+        shutil.rmtree(gathering)
     idle = sum(worker["idle"] for worker in workers)
     busy = sum(worker["scoring"] for worker in workers)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

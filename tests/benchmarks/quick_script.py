@@ -16,8 +16,6 @@ from PIL import Image
 
 from masc_core.torchvision_compat import make_torchvision_importable
 
-make_torchvision_importable()
-
 
 class Scorer:
     """masc-metric on a batch of rows."""
