@@ -19,6 +19,7 @@ from PIL import Image
 from webdataset import TarWriter
 
 from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, setting
+from jobs.pipeline.retrying import storage_errors
 from jobs.pipeline.shards import IMAGE_SUFFIXES, JSON_SUFFIX, MASK_SUFFIX
 from jobs.pipeline.storage import join, open_filesystem, without_credentials
 
@@ -66,6 +67,22 @@ def pack(config: PackConfig, as_json: bool) -> int:
     if config.shard_size < 1:
         raise CallError(f"shard_size={config.shard_size}: expected 1 or more")
     entries = KINDS[config.kind](Path(config.manifest))
+    shown = without_credentials(config.out)
+    with storage_errors(f"out={shown}"):
+        written = _write_shards(entries, config)
+    if as_json:
+        sys.stdout.write(json.dumps({"out": shown, **written}) + "\n")
+    else:
+        sys.stdout.write(f"{shown}\n")
+    return EXIT_DONE
+
+
+def _write_shards(entries: list[Entry], config: PackConfig) -> dict[str, dict[str, int]]:
+    """The numbers of samples and shards written, by kind.
+
+    Raises:
+        CallError: there are shards already.
+    """
     fs, out = open_filesystem(config.out)
     present = fs.glob(join(out, "*.tar")) if fs.exists(out) else []
     if present and not config.overwrite:
@@ -88,11 +105,7 @@ def pack(config: PackConfig, as_json: bool) -> int:
             shards.append(path)
         written[name] = {"samples": len(of_role), "shards": len(shards)}
         log.info("%d %s in %d shards", len(of_role), name, len(shards))
-    if as_json:
-        sys.stdout.write(json.dumps({"out": config.out, **written}) + "\n")
-    else:
-        sys.stdout.write(f"{without_credentials(config.out)}\n")
-    return EXIT_DONE
+    return written
 
 
 def read_folder(manifest: Path) -> list[Entry]:

@@ -12,7 +12,6 @@ import difflib
 import inspect
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -22,6 +21,12 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
+
+from jobs.pipeline.messages import MessageFormatter, printable, scrub
+from jobs.pipeline.retrying import StorageError
+
+log = logging.getLogger(__name__)
 
 EXIT_DONE = 0
 EXIT_WRONG_CALL = 1
@@ -52,15 +57,13 @@ def run_command(
 ) -> int:
     """Parse `argv` into `schema`, call `body(config, as_json)` and return its exit status.
 
-    `body` raises `CallError` for what is wrong with the call; that, and a wrong command line, is
-    one line on stderr and status 1.
+    `body` raises `CallError` for what is wrong with the call, and `StorageError` for a storage that
+    does not answer; these, and a wrong command line, are one line on stderr and status 1.
     """
-    logging.basicConfig(
-        level=os.environ.get("LOG_LEVEL", "INFO").upper(),
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-    )
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(MessageFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    level = os.environ.get("LOG_LEVEL", "INFO").upper()
+    logging.basicConfig(level=level, handlers=[to_stderr])
     if "--help" in argv or "-h" in argv:
         print_help(name, schema, body.__doc__ or "")
         return EXIT_DONE
@@ -68,9 +71,17 @@ def run_command(
     try:
         config = parse([word for word in argv if word != "--json"], schema)
         return body(config, as_json)
-    except CallError as error:
-        one_line = " ".join(str(error).split())
-        Console(stderr=True, soft_wrap=True).print(f"[red]jobs.{name}:[/red] {escape(one_line)}")
+    except KeyboardInterrupt as error:
+        log.error("interrupted: %s", str(error) or "SIGINT")
+        return EXIT_INCOMPLETE
+    except (CallError, StorageError) as error:
+        one_line = " ".join(printable(scrub(str(error))).split())
+        shown = Text.assemble((f"jobs.{name}:", "red"), " ", one_line)
+        Console(stderr=True, soft_wrap=True).print(shown)
+        return EXIT_WRONG_CALL
+    except Exception:
+        # Not left to Python, whose traceback would show the credentials in a URL.
+        log.exception("jobs.%s: an error that was not foreseen", name)
         return EXIT_WRONG_CALL
 
 

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from jobs.pipeline.checkpoint import Checkpoint
 from jobs.pipeline.config import EvaluateConfig
-from jobs.pipeline.storage import open_filesystem
+from jobs.pipeline.retrying import reliably
+from jobs.pipeline.storage import open_filesystem, without_credentials
 
 Fingerprint = Mapping[str, str | float | int | list[str]]
 
@@ -52,8 +53,12 @@ def _digest_of(urls: list[str]) -> str:
 
 def _file_digest(url: str) -> str:
     fs, path = open_filesystem(url)
-    digest = hashlib.sha256()
-    with fs.open(path, "rb", block_size=_READ_AT_ONCE) as content:
-        while block := content.read(_READ_AT_ONCE):
-            digest.update(block)
-    return digest.hexdigest()
+
+    def read() -> str:
+        digest = hashlib.sha256()
+        with fs.open(path, "rb", block_size=_READ_AT_ONCE) as content:
+            while block := content.read(_READ_AT_ONCE):
+                digest.update(block)
+        return digest.hexdigest()
+
+    return reliably(without_credentials(url), read)

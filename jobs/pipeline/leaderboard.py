@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.pipeline.messages import printable
+
 UNKNOWN_MODEL = "(unknown)"
 """The name that rows without a model (their JSON could not be read) go under."""
 ABSENT = "–"  # noqa: RUF001 - the dash of a table, not a minus
@@ -74,7 +76,7 @@ def _cells(model: pa.Table) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             str(rank) if _is_number(row["cp_x_pf"]) else ABSENT,
-            _printable(row["model"]),
+            UNKNOWN_MODEL if row["model"] is None else printable(row["model"]),
             f"{row['n']:,}",
             _with_interval(row, "cp"),
             _with_interval(row, "pf"),
@@ -105,13 +107,6 @@ def _number(value: float | None) -> str:
 
 def _is_number(value: float | None) -> bool:
     return value is not None and not math.isnan(value)
-
-
-def _printable(name: str | None) -> str:
-    """A model's name on one line, without the control characters that a terminal would obey."""
-    if name is None:
-        return UNKNOWN_MODEL
-    return "".join(char if char.isprintable() else " " for char in name)
 
 
 def _escape_markdown(text: str) -> str:

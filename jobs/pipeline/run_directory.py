@@ -1,6 +1,7 @@
 """The directory of a run: what is committed, what was given up on, and what is still to do.
 
     RUN/run.json                    configuration, fingerprint, versions, counts, timings, state
+    RUN/driver.json                 the driver that has the run now (`claim`)
     RUN/scores/<shard-id>.parquet   one committed part a shard
     RUN/failed/<shard-id>.json      a shard given up on
 
@@ -15,6 +16,7 @@ import json
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ import pyarrow.parquet as pq
 
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.fingerprint import Fingerprint, differing
+from jobs.pipeline.retrying import ATTEMPTS, StorageError, reason_of, reliably, storage_errors
 from jobs.pipeline.storage import (
     REQUESTS_AT_ONCE,
     Version,
@@ -35,6 +38,10 @@ from jobs.pipeline.storage import (
 
 FOOTER_KEY = b"masc"
 """Key of the part's own metadata in its Parquet footer: JSON, {"fingerprint", "source"}."""
+
+
+class CommitError(StorageError):
+    """A part could not be written."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,24 @@ class Shard:
 
 
 def find_shards(urls: list[str]) -> list[Shard]:
-    """The shards at `urls`, with their present versions."""
+    """The shards at `urls`, with their present versions.
+
+    Raises:
+        CallError: two of them would have one part.
+        StorageError: a version cannot be asked for.
+    """
     with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
         versions = list(pool.map(version_of, urls))
-    return [Shard(url, version) for url, version in zip(urls, versions, strict=True)]
+    shards = [Shard(url, version) for url, version in zip(urls, versions, strict=True)]
+    known: dict[str, Shard] = {}
+    for shard in shards:
+        if known.setdefault(shard.id, shard) is not shard:
+            shown = without_credentials(shard.url)
+            raise CallError(
+                f"samples={shown}: given twice, with different queries or users; parts are named "
+                "by path alone, since a signed URL's query differs from day to day"
+            )
+    return shards
 
 
 class RunDirectory:
@@ -71,7 +92,7 @@ class RunDirectory:
     def __init__(self, url: str) -> None:
         """Name the directory; nothing is read or written yet."""
         self.url = url
-        self._fs, self._path = open_filesystem(url)
+        self._fs, self._path = open_filesystem(url, keeps_listings=False)
 
     def prepare(self, fingerprint: Fingerprint, overwrite: bool) -> None:
         """Make sure that what the directory holds was made by the same configuration.
@@ -79,13 +100,14 @@ class RunDirectory:
         Raises:
             CallError: it was not, naming the keys that differ; or the place cannot be written to.
         """
+        shown = without_credentials(self.url)
         try:
-            if overwrite:
-                self._remove_results()
-            self._fs.makedirs(join(self._path, "scores"), exist_ok=True)
-        except OSError as error:
-            shown = without_credentials(self.url)
-            raise CallError(f"run={shown}: cannot be written to: {error}") from error
+            with storage_errors(shown):
+                if overwrite:
+                    self._remove_results()
+                self._fs.makedirs(join(self._path, "scores"), exist_ok=True)
+        except (StorageError, FileNotFoundError) as error:
+            raise CallError(f"run={shown}: cannot be written to: {reason_of(error)}") from error
         described = self.read_description()
         if described is not None:
             self._refuse_difference(fingerprint, described.get("fingerprint", {}))
@@ -93,7 +115,7 @@ class RunDirectory:
     def read_description(self) -> dict[str, Any] | None:
         """What `run.json` says; None where there is none."""
         try:
-            return json.loads(self._fs.cat_file(join(self._path, "run.json")))
+            return json.loads(self._read("run.json"))
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -103,6 +125,28 @@ class RunDirectory:
     def describe(self, description: dict[str, Any]) -> None:
         """Write `run.json`."""
         self._write("run.json", _json(description))
+
+    def read_claim(self) -> dict[str, Any] | None:
+        """What `driver.json` says; None where there is none, or none that is JSON.
+
+        Raises:
+            StorageError: it cannot be read, now; this one is not asked for again.
+        """
+        try:
+            return json.loads(self._read("driver.json", attempts=1))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write_claim(self, document: dict[str, Any] | None) -> None:
+        """Write `driver.json`; None removes it.
+
+        Raises:
+            StorageError: it cannot be written, now; this is not tried again.
+        """
+        if document is None:
+            self._remove("driver.json")
+        else:
+            self._write("driver.json", _json(document), attempts=1)
 
     def still_to_do(self, shards: Iterable[Shard], fingerprint: Fingerprint) -> list[Shard]:
         """The shards without a part, or whose part was made from another version of them.
@@ -121,14 +165,21 @@ class RunDirectory:
     def parts(self) -> list[str]:
         """The ids of the committed parts."""
         try:
-            names = self._fs.ls(join(self._path, "scores"), detail=False)
+            names = reliably(
+                without_credentials(self.url),
+                lambda: self._fs.ls(join(self._path, "scores"), detail=False),
+            )
         except FileNotFoundError:
             return []
         files = [name.rpartition("/")[2] for name in names]
         return [name.removesuffix(".parquet") for name in files if name.endswith(".parquet")]
 
     def commit(self, shard: Shard, table: pa.Table, fingerprint: Fingerprint) -> None:
-        """Write the shard's part, in one step."""
+        """Write the shard's part, in one step.
+
+        Raises:
+            CommitError: it cannot be written, for good or for too long.
+        """
         footer = {"fingerprint": fingerprint, "source": shard.source}
         buffer = pa.BufferOutputStream()
         pq.write_table(
@@ -137,8 +188,12 @@ class RunDirectory:
             compression="zstd",
         )
         content = buffer.getvalue().to_pybytes()
-        self._write(f"scores/{shard.id}.parquet", content)
-        self._remove(f"failed/{shard.id}.json")
+        try:
+            self._write(f"scores/{shard.id}.parquet", content)
+            self._remove(f"failed/{shard.id}.json")
+        except StorageError as error:
+            shown = f"run={without_credentials(self.url)}"
+            raise CommitError(shown, f"cannot be written to: {error.reason}") from error
 
     def set_aside(self, shard: Shard, attempts: int, error: str) -> None:
         """Note a shard that was given up on; it is tried again by the next call."""
@@ -146,11 +201,16 @@ class RunDirectory:
         self._write(f"failed/{shard.id}.json", _json(note))
 
     def _stands(self, shard: Shard, fingerprint: Fingerprint) -> bool:
-        with self._fs.open(join(self._path, "scores", f"{shard.id}.parquet"), "rb") as file:
-            try:
-                footer = json.loads(pq.read_metadata(file).metadata.get(FOOTER_KEY, b"{}"))
-            except pa.ArrowInvalid:
-                return False  # not Parquet: its writer's storage is not as atomic as promised
+        path = join(self._path, "scores", f"{shard.id}.parquet")
+
+        def read_footer() -> dict[str, Any]:
+            with self._fs.open(path, "rb") as file:
+                return json.loads((pq.read_metadata(file).metadata or {}).get(FOOTER_KEY, b"{}"))
+
+        try:
+            footer = reliably(path, read_footer)
+        except pa.ArrowInvalid:
+            return False  # not Parquet: its writer's storage is not as atomic as promised
         self._refuse_difference(fingerprint, footer.get("fingerprint", {}))
         return footer.get("source") == shard.source
 
@@ -168,11 +228,21 @@ class RunDirectory:
 
     def _remove(self, name: str) -> None:
         path = join(self._path, name)
-        if self._fs.exists(path):
-            self._fs.rm(path, recursive=True)
 
-    def _write(self, name: str, content: bytes) -> None:
-        write_in_one_step(self._fs, join(self._path, name), content)
+        def remove() -> None:
+            if self._fs.exists(path):
+                self._fs.rm(path, recursive=True)
+
+        # Another process may have removed it between the two.
+        with suppress(FileNotFoundError):
+            reliably(path, remove)
+
+    def _read(self, name: str, attempts: int = ATTEMPTS) -> bytes:
+        path = join(self._path, name)
+        return reliably(path, lambda: self._fs.cat_file(path), attempts)
+
+    def _write(self, name: str, content: bytes, attempts: int = ATTEMPTS) -> None:
+        write_in_one_step(self._fs, join(self._path, name), content, attempts)
 
 
 def _json(document: dict[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from jobs.pipeline.command_line import CallError
+from jobs.pipeline.messages import scrub as scrub
+from jobs.pipeline.retrying import ATTEMPTS, StorageError, reliably, storage_errors
 
 SCHEMES = ("file", "s3", "gs", "gcs", "az", "abfs", "http", "https", "memory")
 REQUESTS_AT_ONCE = 32
@@ -34,15 +37,20 @@ STREAM_BLOCKS = 3
 GLOB_CHARACTERS = set("*?[")
 
 
-def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
+def open_filesystem(url: str, keeps_listings: bool = True) -> tuple[AbstractFileSystem, str]:
     """The file system that `url` lies on, and its path there.
+
+    Args:
+        url: of a file or directory.
+        keeps_listings: whether a listing may be answered from memory; not where others write.
 
     Raises:
         CallError: a scheme that is not served, or whose driver is not installed.
     """
     scheme = scheme_of(url)
     try:
-        fs, path = fsspec.core.url_to_fs(absolute(url))
+        options = {} if keeps_listings else {"use_listings_cache": False}
+        fs, path = fsspec.core.url_to_fs(absolute(url), **options)
     except ImportError as error:
         raise CallError(f"{without_credentials(url)}: {error}") from error
     except ValueError as error:
@@ -52,20 +60,69 @@ def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     return fs, path
 
 
-def open_stream(url: str) -> IO[bytes]:
+class Stream:
     """A file that is read once, from its start to its end.
+
+    What ends before the size that the storage gave for it was cut off: an error, never a shorter
+    file.
+    """
+
+    def __init__(self, file: IO[bytes], shown: str) -> None:
+        """Read `file`; `shown` names it in errors."""
+        self._file = file
+        self._shown = shown
+        self._at = 0
+        size = getattr(file, "size", None)
+        self._size = size if isinstance(size, int) else None
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def read(self, n: int) -> bytes:
+        """The next `n` bytes, fewer only at the end.
+
+        Raises:
+            FileNotFoundError: the file is gone.
+            StorageError: it cannot be read on.
+        """
+        with storage_errors(self._shown):
+            block = self._file.read(n)
+        self._at += len(block)
+        if self._size is not None and len(block) < n and self._at < self._size:
+            reason = f"cut off after {self._at} of {self._size} bytes"
+            raise StorageError(self._shown, reason, may_pass=True)
+        return block
+
+
+def open_stream(url: str) -> Stream:
+    """A file to read from its start to its end.
 
     The next block of a remote one is asked for while this one is read, so that a request's delay
     is not waited for. Memory: `STREAM_BLOCKS` blocks of `STREAM_BLOCK_SIZE`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: it cannot be opened.
     """
     fs, path = open_filesystem(url)
-    return fs.open(
-        path,
-        "rb",
-        block_size=STREAM_BLOCK_SIZE,
-        cache_type="background",
-        cache_options={"maxblocks": STREAM_BLOCKS},
-    )
+    shown = without_credentials(url)
+    with storage_errors(shown):
+        file = fs.open(
+            path,
+            "rb",
+            block_size=STREAM_BLOCK_SIZE,
+            cache_type="background",
+            cache_options={"maxblocks": STREAM_BLOCKS},
+        )
+    return Stream(file, shown)
 
 
 def scheme_of(url: str) -> str:
@@ -138,16 +195,17 @@ def _matches(url: str, setting: str) -> list[str]:
     shown = without_credentials(url)
     try:
         if not GLOB_CHARACTERS & set(path):
-            if fs.isdir(path):
+            if reliably(shown, lambda: fs.isdir(path)):
                 raise CallError(
                     f"{setting}={shown}: a directory; name its shards, as in {shown}/*.tar"
                 )
-            if not fs.exists(path):
+            if not reliably(shown, lambda: fs.exists(path)):
                 raise CallError(f"{setting}={shown}: no such file")
             return [url]
-        names = sorted(fs.glob(path))
-    except (OSError, NotImplementedError) as error:
-        raise CallError(f"{setting}={shown}: cannot be listed: {error}") from error
+        names = sorted(reliably(shown, lambda: fs.glob(path)))
+    except (StorageError, FileNotFoundError, NotImplementedError) as error:
+        reason = error.reason if isinstance(error, StorageError) else error
+        raise CallError(f"{setting}={shown}: cannot be listed: {reason}") from error
     if not names:
         raise CallError(f"{setting}={shown}: matches no file")
     return [fs.unstrip_protocol(name) if "://" in url else name for name in names]
@@ -164,9 +222,14 @@ class Version:
 
 
 def version_of(url: str) -> Version:
-    """The present version of the file at `url`."""
+    """The present version of the file at `url`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: the storage does not say.
+    """
     fs, path = open_filesystem(url)
-    info: dict[str, Any] = fs.info(path)
+    info: dict[str, Any] = reliably(without_credentials(url), lambda: fs.info(path))
     tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("content_md5")
     if tag is None and "mtime" in info:
         tag = f"{Path(path).stat().st_mtime_ns}" if scheme_of(url) == "file" else info["mtime"]
@@ -175,25 +238,32 @@ def version_of(url: str) -> Version:
     return Version(info.get("size"), str(tag).strip('"'))
 
 
-def write_in_one_step(fs: AbstractFileSystem, path: str, content: bytes) -> None:
+def write_in_one_step(
+    fs: AbstractFileSystem, path: str, content: bytes, attempts: int = ATTEMPTS
+) -> None:
     """Make `path` hold `content`; no reader ever sees a part of it.
 
     Locally a file beside it is written, synced and renamed over it; elsewhere it is one PUT.
+
+    Raises:
+        StorageError: it cannot be written.
     """
-    if _is_local(fs):
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
-    else:
-        fs.pipe_file(path, content)
+    write = _write_locally if _is_local(fs) else fs.pipe_file
+    reliably(path, lambda: write(path, content), attempts)
+
+
+def _write_locally(path: str, content: bytes) -> None:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _is_local(fs: AbstractFileSystem) -> bool:

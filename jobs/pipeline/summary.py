@@ -25,6 +25,7 @@ from fsspec import AbstractFileSystem
 
 from jobs.pipeline import bootstrap, leaderboard
 from jobs.pipeline.command_line import CallError
+from jobs.pipeline.retrying import StorageError, reason_of, reliably
 from jobs.pipeline.rows import ERROR, OK, SKIPPED
 from jobs.pipeline.run_directory import FOOTER_KEY
 from jobs.pipeline.storage import join, open_filesystem, without_credentials, write_in_one_step
@@ -107,14 +108,19 @@ def summarise_run(run_url: str) -> Summary:
     Parts that were scored in different ways, by their footers' fingerprints, are a warning.
 
     Raises:
-        CallError: there are no parts, a part is not one, or `summary/` cannot be written.
+        CallError: there are no parts, or a part is not one.
+        StorageError: the parts cannot be read, or `summary/` not written.
     """
     fs, run = open_filesystem(run_url)
     shown = without_credentials(run_url)
     parts = _list_parts(fs, join(run, "scores"), shown)
     scores = _open_parts(fs, parts)
     _warn_of_mixed_fingerprints(scores, shown)
-    model, concept, model_concept = _aggregate(scores)
+    try:
+        model, concept, model_concept = _aggregate(scores)
+    except duckdb.Error as error:
+        # What went wrong in reading comes through DuckDB, which wraps it in errors of its own.
+        raise StorageError(f"run={shown}", reason_of(error)) from error
     model = _with_figures_over_concepts(model, model_concept)
     summary = Summary(model, concept, model_concept, len(parts))
     _write(summary, fs, join(run, "summary"), shown)
@@ -125,10 +131,10 @@ def _list_parts(fs: AbstractFileSystem, directory: str, shown: str) -> list[str]
     # Other processes wrote the parts; a listing kept from before would miss some.
     fs.invalidate_cache(directory)
     try:
-        names = fs.ls(directory, detail=False)
+        names = reliably(shown, lambda: fs.ls(directory, detail=False))
     except FileNotFoundError:
         names = []
-    except (OSError, NotImplementedError) as error:
+    except NotImplementedError as error:
         raise CallError(f"run={shown}: its scores/ cannot be listed: {error!r}") from error
     parts = sorted(name for name in names if name.endswith(".parquet"))
     if not parts:
@@ -148,8 +154,8 @@ def _open_parts(fs: AbstractFileSystem, parts: list[str]) -> pads.Dataset:
 
 def _read_footer(part: pads.ParquetFileFragment) -> None:
     try:
-        part.ensure_complete_metadata()
-    except (OSError, pa.ArrowException) as error:
+        reliably(part.path, part.ensure_complete_metadata)
+    except (FileNotFoundError, pa.ArrowException) as error:
         raise CallError(f"{part.path}: not readable as Parquet: {error}") from error
     missing = set(_READ.names) - set(part.physical_schema.names)
     if missing:
@@ -283,8 +289,9 @@ def _write(summary: Summary, fs: AbstractFileSystem, directory: str, shown: str)
     try:
         for name, content in files.items():
             write_in_one_step(fs, join(directory, name), content)
-    except (OSError, NotImplementedError) as error:
-        raise CallError(f"run={shown}: its summary/ cannot be written: {error!r}") from error
+    except (StorageError, NotImplementedError) as error:
+        reason = f"its summary/ cannot be written: {reason_of(error)}"
+        raise StorageError(f"run={shown}", reason) from error
 
 
 def _parquet(table: pa.Table) -> bytes:

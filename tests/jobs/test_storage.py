@@ -11,10 +11,12 @@ import fsspec
 import pytest
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from jobs.pipeline import storage
+from jobs.pipeline import run_directory, storage
 from jobs.pipeline.command_line import CallError
+from jobs.pipeline.retrying import StorageError
 from jobs.pipeline.storage import (
     STREAM_BLOCK_SIZE,
+    Version,
     expand,
     open_stream,
     version_of,
@@ -56,6 +58,19 @@ def test_memory_urls_expand_as_paths_do() -> None:
         ("pipe:cat x", "scheme not allowed"),
         ("ftp://host/x.tar", "scheme not allowed"),
         ("simplecache::s3://b/x.tar", "scheme not allowed"),
+        ("s3://b/x.tar::simplecache", "scheme not allowed"),
+        ("file://{tmp}/x.tar::file://{tmp}/y.tar", "scheme not allowed"),
+        ("a::b", "scheme not allowed"),
+        ("pipe:cat x.tar|", "scheme not allowed"),
+        ("pipe://cat x.tar", "scheme not allowed"),
+        ("local://{tmp}/x.tar", "scheme not allowed"),
+        ("FILE://{tmp}/x.tar", "scheme not allowed"),
+        ("reference://{tmp}/x.json", "scheme not allowed"),
+        ("zip://x.tar", "scheme not allowed"),
+        ("dir://{tmp}", "scheme not allowed"),
+        ("data://,x", "scheme not allowed"),
+        ("file://../..", "a directory; name its shards"),
+        ("file://{tmp}/../none.tar", "no such file"),
         ("ssh://user:secret@host/x.tar", "^ssh://host/x.tar: scheme not allowed"),
     ],
 )
@@ -97,7 +112,7 @@ def test_a_write_that_fails_leaves_what_was_there(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         write_in_one_step(fs, str(target), b"new")
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
@@ -123,7 +138,43 @@ def test_the_next_block_of_a_stream_is_fetched_while_one_is_read(
     with open_stream("remote://shard.tar") as stream:
         assert stream.read(10) == content[:10]
         assert fetched_second.wait(timeout=30)
-        assert stream.read() == content[10:]
+        assert stream.read(len(content)) == content[10:]
+
+
+@pytest.mark.parametrize("cut_at", [0, 1000, STREAM_BLOCK_SIZE, STREAM_BLOCK_SIZE + 1000])
+def test_a_stream_that_is_cut_off_is_an_error_and_not_a_shorter_file(
+    cut_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(STREAM_BLOCK_SIZE + 12_345)
+
+    class RemoteFile(AbstractBufferedFile):
+        def _fetch_range(self, start: int, end: int) -> bytes:
+            return content[start : min(end, max(start, cut_at))]
+
+    class Remote(AbstractFileSystem):
+        def _open(self, path: str, mode: str = "rb", **options: Any) -> RemoteFile:
+            return RemoteFile(self, path, mode, size=len(content), **options)
+
+    monkeypatch.setattr(storage, "open_filesystem", lambda url: (Remote(), url))
+    read = b""
+    with (
+        open_stream("remote://shard.tar") as stream,
+        pytest.raises(StorageError, match=r"remote://shard.tar: cut off after \d+ of") as caught,
+    ):
+        while block := stream.read(1 << 20):
+            read += block
+    assert content.startswith(read)
+    assert len(read) <= cut_at
+    assert caught.value.may_pass
+
+
+def test_shards_that_differ_only_in_a_signature_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They would be committed as one."""
+    monkeypatch.setattr(run_directory, "version_of", lambda url: Version(1, ""))
+    with pytest.raises(CallError, match=r"^samples=https://h/a\.tar: given twice"):
+        run_directory.find_shards(["https://h/a.tar?sig=1", "https://h/a.tar?sig=2"])
 
 
 @pytest.mark.parametrize("scheme", ["", "memory://"])

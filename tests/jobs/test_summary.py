@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from jobs.pipeline.bootstrap import mean_interval
 from jobs.pipeline.command_line import CallError
+from jobs.pipeline.retrying import StorageError
 from jobs.pipeline.rows import SCORES_SCHEMA, scores_schema
 from jobs.pipeline.summary import Counts, Summary, summarise_run
 
@@ -352,10 +353,10 @@ def test_a_file_that_is_not_a_part_is_named(tmp_path: Path) -> None:
         summarise_run(str(tmp_path))
 
 
-def test_a_summary_that_cannot_be_written_is_a_wrong_call(tmp_path: Path) -> None:
+def test_a_summary_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     write_part(str(tmp_path), "part", [sample()])
     (tmp_path / "summary").write_text("a file where the directory should be")
-    with pytest.raises(CallError, match=r"summary/ cannot be written"):
+    with pytest.raises(StorageError, match=r"^run=.*: its summary/ cannot be written: FileExists"):
         summarise_run(str(tmp_path))
 
 
