@@ -6,12 +6,15 @@ import json
 import logging
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 
 import ray
 from ray.exceptions import RayTaskError
 
 from jobs.pipeline.checkpoint import find_checkpoint
+from jobs.pipeline.claim import Claim
 from jobs.pipeline.cluster import joined_cluster, lay_out
 from jobs.pipeline.command_line import (
     EXIT_DONE,
@@ -26,8 +29,10 @@ from jobs.pipeline.fingerprint import fingerprint_of
 from jobs.pipeline.leaderboard import print_leaderboard
 from jobs.pipeline.plan import Plan
 from jobs.pipeline.progress import Progress
+from jobs.pipeline.retrying import StorageError
 from jobs.pipeline.run_directory import RunDirectory, find_shards
 from jobs.pipeline.run_record import RunRecord
+from jobs.pipeline.stopping import Stop
 from jobs.pipeline.storage import absolute, expand, without_credentials
 from jobs.pipeline.summary import Summary, summarise_run
 
@@ -49,40 +54,50 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
     checkpoint = find_checkpoint(config.encoder)
     fingerprint = fingerprint_of(config, checkpoint, references)
     run = RunDirectory(config.run)
-    run.prepare(fingerprint, config.overwrite)
-    to_do = run.still_to_do(shards, fingerprint)
-    log.info("%d shards, %d of them scored before", len(shards), len(shards) - len(to_do))
-    if not to_do:
-        return _verdict(config, summarise_run(config.run), 0, as_json)
-
-    began = time.monotonic()
-    record = RunRecord(run, config, fingerprint, len(shards))
-    record.write("running")
-    try:
-        with joined_cluster(config.ray.address):
-            layout = lay_out(config.workers, len(to_do))
-            plan = Plan(config, checkpoint, fingerprint, layout.cpus, layout.batch_size)
-            with Progress(len(to_do)) as progress:
-                driver = Driver(plan, layout, run, to_do, references, progress)
-                driver.score_all()
-            scored = time.monotonic()
-            summary = _reduce(run)
-    except CallError:
-        record.write("stopped")
-        raise
-    except (KeyboardInterrupt, Incomplete) as error:
-        record.write("stopped")
-        log.error("%s; the same call goes on from here", error or "interrupted")
-        return EXIT_INCOMPLETE
-    record.write(
-        "incomplete" if driver.set_aside else "done",
-        counts=asdict(summary.counts),
-        n_shards_scored=len(driver.reports),
-        n_shards_set_aside=len(driver.set_aside),
-        workers=driver.workers(),
-        timings=_timings(began, driver.began_scoring or scored, scored),
-    )
-    return _verdict(config, summary, len(driver.set_aside), as_json)
+    with (
+        Stop(config.limits.grace_seconds) as stop,
+        Claim(run, on_loss=partial(stop.ask, "another driver has taken this run", 0)) as claim,
+    ):
+        run.prepare(fingerprint, config.overwrite)
+        to_do = run.still_to_do(shards, fingerprint)
+        log.info("%d shards, %d of them scored before", len(shards), len(shards) - len(to_do))
+        if not to_do:
+            return _verdict(config, summarise_run(config.run), 0, as_json)
+        record = RunRecord(run, config, fingerprint, len(shards))
+        record.write("running")
+        try:
+            with joined_cluster(config.ray.address):
+                stop.listen()  # Ray took SIGTERM for itself
+                layout = lay_out(config.workers, len(to_do))
+                plan = Plan(config, checkpoint, fingerprint, layout.cpus, layout.batch_size)
+                with Progress(len(to_do)) as progress:
+                    driver = Driver(
+                        *(plan, layout, run, to_do, references, progress),
+                        stop=stop,
+                        room=lambda: lay_out(config.workers, len(to_do)).count,
+                    )
+                    driver.score_all()
+                scored = time.monotonic()
+                summary = _reduce(run)
+            record.write(
+                "incomplete" if driver.set_aside else "done",
+                counts=asdict(summary.counts),
+                n_shards_scored=len(driver.reports),
+                n_shards_set_aside=len(driver.set_aside),
+                workers=driver.workers(),
+                timings=_timings(record.began, driver.began_scoring or scored, scored),
+            )
+        except CallError:
+            record.write("stopped")
+            raise
+        except (KeyboardInterrupt, Incomplete, StorageError) as error:
+            log.error("%s; the same call goes on from here", str(error) or "interrupted")
+            # What stopped it may also keep the record from being written.
+            with suppress(StorageError):
+                if not claim.is_lost:
+                    record.write("stopped")
+            return EXIT_INCOMPLETE
+        return _verdict(config, summary, len(driver.set_aside), as_json)
 
 
 def _reduce(run: RunDirectory) -> Summary:

@@ -20,6 +20,9 @@ class EncoderConfig:
         defaults.MAX_NUM_PATCHES, "patch budget of a NaFlex encoder; fixed-size ones ignore it"
     )
     compile: bool = setting(False, "torch.compile the vision tower")
+    trust_remote_code: bool = setting(
+        False, "let a checkpoint that asks for Python code of its own run it on every worker"
+    )
 
 
 @dataclass
@@ -62,6 +65,9 @@ class LimitsConfig:
     max_error_rate: float = setting(0.01, "share of error rows above which the exit status is 2")
     max_shard_attempts: int = setting(3, "attempts at a shard before it is set aside in failed/")
     max_image_pixels: int = setting(64_000_000, "larger images are errors, not decoded")
+    grace_seconds: float = setting(
+        20.0, "after SIGTERM or Ctrl-C: how long shards that were begun may take"
+    )
 
 
 @dataclass
@@ -90,6 +96,7 @@ def check(config: EvaluateConfig) -> None:
         ("limits.max_error_rate", config.limits.max_error_rate, 0.0, 1.0),
         ("limits.max_shard_attempts", config.limits.max_shard_attempts, 1, 100),
         ("limits.max_image_pixels", config.limits.max_image_pixels, 1, 2**40),
+        ("limits.grace_seconds", config.limits.grace_seconds, 0.0, 86_400.0),
     ):
         if not least <= value <= most:
             raise CallError(f"{name}={value}: expected {least} to {most}")

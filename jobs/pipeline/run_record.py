@@ -29,7 +29,8 @@ class RunRecord:
     ) -> None:
         """Begin the record; `write` puts it down."""
         self._run = run
-        self._began = time.monotonic()
+        self.began = time.monotonic()
+        """By the monotonic clock."""
         shown = replace(
             config,
             samples=[without_credentials(url) for url in config.samples],
@@ -55,7 +56,7 @@ class RunRecord:
         self._content.update(
             state=state,
             updated=_now(),
-            seconds=round(time.monotonic() - self._began, 3),
+            seconds=round(time.monotonic() - self.began, 3),
             **more,
         )
         self._run.describe(self._content)

@@ -1,0 +1,104 @@
+"""An evaluation that is watched and disturbed while it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+PATIENCE = 300.0
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for it."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        time.sleep(0.02)
+
+
+class Evaluation:
+    """`python -m jobs.evaluate`, in the background."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        """Start it on the shards in `folder`, into `folder/run`."""
+        self.run = folder / "run"
+        self.log = folder / f"stderr-{time.monotonic_ns()}"
+        command = [
+            *(sys.executable, "-m", "jobs.evaluate"),
+            f"samples={folder}/generations-*.tar",
+            f"references={folder}/references-*.tar",
+            f"run={self.run}",
+            *words,
+        ]
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+
+    def __enter__(self) -> Evaluation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Of the driver."""
+        return self._process.pid
+
+    @property
+    def stderr(self) -> str:
+        """What it has said so far."""
+        return self.log.read_text()
+
+    def parts(self) -> dict[str, int]:
+        """The committed parts, with their times of change."""
+        return {path.name: path.stat().st_mtime_ns for path in self.run.glob("scores/*.parquet")}
+
+    def until_parts(self, more: int = 1) -> None:
+        """Wait until so many parts are committed beyond those that were there."""
+        enough = len(self.parts()) + more
+        until(
+            lambda: len(self.parts()) >= enough or self._process.poll() is not None,
+            f"{more} parts; it said {self.stderr}",
+        )
+        assert self._process.poll() is None, f"ended before it was disturbed: {self.stderr}"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def ended(self) -> int:
+        """Its exit status, once it has ended."""
+        return self._process.wait(timeout=PATIENCE)
+
+
+def workers() -> list[int]:
+    """The processes of this machine that score."""
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if _command_of(path).startswith(b"ray::Worker")
+    ]
+
+
+def _command_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # it has just ended
+
+
+def kill(pid: int) -> None:
+    """As the kernel does that is out of memory."""
+    os.kill(pid, signal.SIGKILL)
