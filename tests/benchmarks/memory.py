@@ -6,20 +6,29 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.workload import rendered, small_checkpoint, write_shards
 
 
-def _resident(pid: int) -> tuple[str, float]:
-    """A process's title and resident memory in MB."""
+def _resident(pid: int) -> tuple[float, float]:
+    """Resident MB of a process, and of the largest Ray worker among its descendants."""
     try:
-        title = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, ProcessLookupError):
-        return "", 0.0
-    return title, pages * 4096 / 2**20
+        process = psutil.Process(pid)
+        own = process.memory_info().rss / 2**20
+        descendants = process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return 0.0, 0.0
+    worker = 0.0
+    for each in descendants:
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if " ".join(each.cmdline()).startswith("ray::Worker"):
+                worker = max(worker, each.memory_info().rss / 2**20)
+    return own, worker
 
 
 def peaks_of(command: list[str]) -> tuple[float, float]:
@@ -34,12 +43,7 @@ def peaks_of(command: list[str]) -> tuple[float, float]:
     reader = threading.Thread(target=lines.extend, args=(process.stderr,))
     reader.start()
     while process.poll() is None:
-        driver = max(driver, _resident(process.pid)[1])
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                title, resident = _resident(int(entry.name))
-                if title.startswith("ray::Worker"):
-                    worker = max(worker, resident)
+        driver, worker = map(max, (driver, worker), _resident(process.pid))
         time.sleep(0.2)
     reader.join()
     if process.returncode:
