@@ -101,6 +101,7 @@ class Encoder:
         device: torch.device | str | None = None,
         max_num_patches: int = defaults.MAX_NUM_PATCHES,
         compile: bool = False,
+        trust_remote_code: bool = False,
     ) -> Encoder:
         """Load a checkpoint from a directory or the hub; weights as safetensors only.
 
@@ -111,6 +112,7 @@ class Encoder:
             device: by default CUDA, else Apple's MPS, else the CPU.
             max_num_patches: NaFlex patch budget; ignored by fixed-size checkpoints.
             compile: `torch.compile` the vision layers (pays off on long runs of few patch grids).
+            trust_remote_code: let a checkpoint run Python code of its own, if it asks for it.
 
         Raises:
             OSError: no such checkpoint, no safetensors weights in it, or not all of them.
@@ -119,7 +121,8 @@ class Encoder:
         make_torchvision_importable()
         from transformers import AutoConfig, AutoModel, AutoProcessor
 
-        config = AutoConfig.from_pretrained(name_or_path, revision=revision)
+        source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+        config = AutoConfig.from_pretrained(name_or_path, **source)
         if config.model_type not in MODEL_TYPES:
             raise ValueError(
                 f"{name_or_path}: model_type is {config.model_type!r}; "
@@ -127,7 +130,7 @@ class Encoder:
             )
         model, loading = AutoModel.from_pretrained(
             name_or_path,
-            revision=revision,
+            **source,
             dtype=torch.float32,
             use_safetensors=True,
             output_loading_info=True,
@@ -138,7 +141,7 @@ class Encoder:
             raise OSError(f"{name_or_path}: {len(missing)} weights are missing: {missing[0]}, ...")
         return cls(
             model,
-            AutoProcessor.from_pretrained(name_or_path, revision=revision),
+            AutoProcessor.from_pretrained(name_or_path, **source),
             dtype=getattr(torch, dtype) if isinstance(dtype, str) else dtype,
             device=device or best_device(),
             max_num_patches=max_num_patches,
@@ -217,6 +220,11 @@ class Encoder:
         )
         # No attention mask: the tower was trained to see its padding.
         return self._text(input_ids=tokens["input_ids"].to(self.device)).pooler_output.float()
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before it is padded or cut, the closing one with them."""
+        # A tokenizer that may not cut warns of what is too long; here that is what is asked.
+        return [len(ids) for ids in self._processor.tokenizer(list(texts), verbose=False).input_ids]
 
     def _run_layers(self, pixels: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
         if positions is None:

@@ -99,6 +99,17 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class EncodedText:
+    """A text that PF is measured against."""
+
+    embedding: torch.Tensor
+    """float32 (D,), not normalised."""
+
+    n_tokens: int
+    """Before it was cut to the tower's length."""
+
+
+@dataclass(frozen=True)
 class Score:
     """CP and PF of one generation, and what they rest on."""
 
@@ -132,6 +143,9 @@ class Score:
 
     subject_found: bool
     """Whether stripping the subject changed the prompt."""
+
+    n_text_tokens: int
+    """Tokens of `text`; what is past `Encoder.text_length` was cut."""
 
     further: dict[str, float] = field(default_factory=dict)
     """The further metrics asked for, by name."""
@@ -193,7 +207,7 @@ class MaSC:
         self.stripper: defaults.Stripper = stripper
         self.reference_reduction = reference_reduction
         self._further = {name: FURTHER_METRICS[name] for name in further}
-        self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._texts: OrderedDict[str, EncodedText] = OrderedDict()
 
     @classmethod
     def from_pretrained(
@@ -205,6 +219,7 @@ class MaSC:
         device: torch.device | str | None = None,
         max_num_patches: int = defaults.MAX_NUM_PATCHES,
         compile: bool = False,
+        trust_remote_code: bool = False,
         fg_threshold: float = defaults.FG_THRESHOLD,
         stripper: defaults.Stripper = "regex",
         reference_reduction: defaults.ReferenceReduction = "mean",
@@ -219,6 +234,7 @@ class MaSC:
             device=device,
             max_num_patches=max_num_patches,
             compile=compile,
+            trust_remote_code=trust_remote_code,
         )
         return cls(
             encoder,
@@ -354,7 +370,8 @@ class MaSC:
             pixels = torch.stack([each.pixels for each in batch])
         tokens = self.encoder.encode_images(pixels, batch[0].grid)
         cp = self._concept_preservation(tokens, references)
-        pf, n_fg = self._prompt_following(tokens, batch)
+        texts = self._encode_texts([each.text for each in batch])
+        pf, n_fg = self._prompt_following(tokens, batch, texts)
         encoded = EncodedBatch(self.encoder, tokens, batch, references)
         further = {name: metric(encoded) for name, metric in self._further.items()}
         return [
@@ -369,6 +386,7 @@ class MaSC:
                 fg_fraction=each.fg_fraction,
                 text=each.text,
                 subject_found=each.subject_found,
+                n_text_tokens=texts[i].n_tokens,
                 further={name: values[i] for name, values in further.items()},
             )
             for i, each in enumerate(batch)
@@ -392,23 +410,25 @@ class MaSC:
         return cp
 
     def _prompt_following(
-        self, tokens: torch.Tensor, batch: Sequence[Prepared]
+        self, tokens: torch.Tensor, batch: Sequence[Prepared], texts: Sequence[EncodedText]
     ) -> tuple[list[float], list[int]]:
         """PF of tokens (B, N, D), NaN where no patch is visible, and the hidden patches of each."""
         hidden = torch.stack([each.weights for each in batch]) >= self.fg_threshold
         images = self.encoder.pool(tokens, hidden[:, None].to(tokens.device))[:, 0]
-        texts = self.embed_texts([each.text for each in batch])
-        return (unit(images) * unit(texts)).sum(-1).tolist(), hidden.sum(-1).tolist()
+        embeddings = torch.stack([text.embedding for text in texts])
+        return (unit(images) * unit(embeddings)).sum(-1).tolist(), hidden.sum(-1).tolist()
 
-    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Text embeddings, float32 (len(texts), D); a text that was seen lately is not encoded."""
+    def _encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
+        """The texts encoded; one that was seen lately is not encoded again."""
         unseen = [text for text in dict.fromkeys(texts) if text not in self._texts]
         if unseen:
             embedded = self.encoder.encode_texts(unseen)
-            self._texts.update(zip(unseen, embedded, strict=True))
+            counts = self.encoder.count_tokens(unseen)
+            for text, embedding, n_tokens in zip(unseen, embedded, counts, strict=True):
+                self._texts[text] = EncodedText(embedding, n_tokens)
         for text in texts:
             self._texts.move_to_end(text)
-        found = torch.stack([self._texts[text] for text in texts])
+        found = [self._texts[text] for text in texts]
         while len(self._texts) > TEXT_CACHE_SIZE:
             self._texts.popitem(last=False)
         return found

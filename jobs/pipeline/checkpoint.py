@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.config import EncoderConfig
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PROCESSOR = "preprocessor_config.json"
 PROCESSORS = (PROCESSOR, "processor_config.json")
+CONFIGURATIONS = ("config.json", *PROCESSORS, "tokenizer_config.json")
+"""Files in which an `auto_map` names Python code that comes with the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -40,34 +44,37 @@ def find_checkpoint(config: EncoderConfig) -> Checkpoint:
     """The checkpoint that the configuration names.
 
     Raises:
-        CallError: no such directory or hub id, no safetensors weights or processor in it, or
-            another kind of model.
+        CallError: no such directory or hub id, no safetensors weights or processor in it, another
+            kind of model, or one that asks for code of its own and may not.
     """
     if Path(config.name_or_path).expanduser().is_dir():
-        return _in_directory(Path(config.name_or_path).expanduser().resolve())
+        path = Path(config.name_or_path).expanduser().resolve()
+        return _in_directory(path, config.trust_remote_code)
     # A hub id is NAME or OWNER/NAME.
     if config.name_or_path.startswith((".", "/", "~")) or config.name_or_path.count("/") > 1:
         raise CallError(f"encoder.name_or_path={config.name_or_path}: no such directory")
-    return _on_hub(config.name_or_path, config.revision)
+    return _on_hub(config.name_or_path, config.revision, config.trust_remote_code)
 
 
-def _in_directory(path: Path) -> Checkpoint:
+def _in_directory(path: Path, trust_remote_code: bool) -> Checkpoint:
     where = f"encoder.name_or_path={path}"
     if not (path / "config.json").is_file():
         raise CallError(f"{where}: no config.json in this directory; is it a checkpoint?")
+    if not trust_remote_code:
+        _refuse_code([path / name for name in CONFIGURATIONS if (path / name).is_file()], where)
     model_type = _model_type(path / "config.json", where)
     weights = sorted(path.glob("*.safetensors"))
     if not weights or not any((path / name).is_file() for name in WEIGHTS):
         raise CallError(f"{where}: no weights in this directory ({' or '.join(WEIGHTS)})")
     if not any((path / name).is_file() for name in PROCESSORS):
         raise CallError(f"{where}: no image processor in this directory ({PROCESSOR})")
-    # The processor and the tokenizer change scores as the weights do.
-    digest = _digest([*weights, *path.glob("*.json")])
+    # The processor, the tokenizer and code that is run change scores as the weights do.
+    code = path.glob("*.py") if trust_remote_code else ()
+    digest = _digest([*weights, *path.glob("*.json"), *code])
     return Checkpoint(str(path), None, f"sha256:{digest}", model_type == "siglip2")
 
 
-def _on_hub(name: str, revision: str | None) -> Checkpoint:
-    from huggingface_hub import hf_hub_download
+def _on_hub(name: str, revision: str | None, trust_remote_code: bool) -> Checkpoint:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import logging as hub_logging
 
@@ -76,7 +83,7 @@ def _on_hub(name: str, revision: str | None) -> Checkpoint:
     where = f"encoder.name_or_path={name}"
     log.info("no directory %s: looking for it on the hub", name)
     try:
-        config = Path(hf_hub_download(name, "config.json", revision=revision))
+        config, *others = _configurations_on_hub(name, revision)
     except GatedRepoError as error:
         raise CallError(
             f"{where}: gated; accept its licence on huggingface.co and log in (hf auth login)"
@@ -88,9 +95,47 @@ def _on_hub(name: str, revision: str | None) -> Checkpoint:
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CallError(f"{where}: no such directory, nor hub id: {reason}") from error
-    # The cache keeps files under the commit that the revision stands for.
+    if not trust_remote_code:
+        _refuse_code([config, *others], where)
     commit = config.parent.name
     return Checkpoint(name, commit, f"commit:{commit}", _model_type(config, where) == "siglip2")
+
+
+def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:
+    """The `CONFIGURATIONS` that are there, `config.json` first, all of one commit."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    first, *others = CONFIGURATIONS
+    found = [Path(hf_hub_download(name, first, revision=revision))]
+    # The cache keeps files under the commit that the revision stands for.
+    commit = found[0].parent.name
+    for file in others:
+        with suppress(EntryNotFoundError):
+            found.append(Path(hf_hub_download(name, file, revision=commit)))
+    return found
+
+
+def _refuse_code(configurations: list[Path], where: str) -> None:
+    """Loading with `trust_remote_code` unset would leave the code out, and load something else."""
+    for file in configurations:
+        try:
+            asks = _asks_for_code(json.loads(file.read_text()))
+        except (ValueError, RecursionError) as error:
+            raise CallError(f"{where}: {file.name} is not JSON: {error}") from error
+        if asks:
+            raise CallError(
+                f"{where}: {file.name} asks for Python code of the checkpoint's own (auto_map); "
+                "if you have read and trust it, encoder.trust_remote_code=true runs it"
+            )
+
+
+def _asks_for_code(document: Any) -> bool:
+    if isinstance(document, list):
+        return any(_asks_for_code(each) for each in document)
+    if not isinstance(document, dict):
+        return False
+    return bool(document.get("auto_map")) or any(_asks_for_code(v) for v in document.values())
 
 
 def _model_type(config: Path, where: str) -> str:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from jobs.pipeline.command_line import CallError
-from jobs.pipeline.retrying import StorageError
+from jobs.pipeline.retrying import StorageError, reason_of
 from jobs.pipeline.run_directory import RunDirectory
 from jobs.pipeline.storage import without_credentials
 
@@ -99,9 +99,9 @@ class Claim:
         try:
             self._wait_for_the_dead()
             self._write()
-        except StorageError as error:
+        except (FileNotFoundError, StorageError) as error:  # no such bucket; no access to it
             shown = without_credentials(self._run.url)
-            raise CallError(f"run={shown}: cannot be written to: {error.reason}") from error
+            raise CallError(f"run={shown}: cannot be written to: {reason_of(error)}") from error
         self._keeper = Thread(target=self._keep, name="claim", daemon=True)
         self._keeper.start()
         return self

@@ -38,7 +38,11 @@ SCORES_SCHEMA = pa.schema(
     ]
 )
 """`cp` and `pf` are NaN where the metric is undefined (the reason is in `error`), and null in rows
-that are not `ok`. `error` is null in a row whose two scores are numbers."""
+that are not `ok`. `error` is null in a row whose two scores are numbers and
+whose text was not cut."""
+
+LONGEST_REASON = 1000
+"""Characters of a row's `error`: it may quote what a stranger wrote."""
 
 
 class SampleError(Exception):
@@ -46,6 +50,11 @@ class SampleError(Exception):
 
     The message is the row's `error`: the member, and the cause.
     """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
+        )
 
 
 def scores_schema(metric_columns: list[str]) -> pa.Schema:

@@ -22,6 +22,7 @@ from jobs.pipeline.command_line import CallError
 from jobs.pipeline.plan import Counts, Plan, ShardReport, Timings
 from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
 from jobs.pipeline.reference_store import ReferenceStore, Tokens
+from jobs.pipeline.retrying import reliably
 from jobs.pipeline.rows import ERROR, OK, SKIPPED, SampleError, scores_schema
 from jobs.pipeline.run_directory import RunDirectory, Shard
 from jobs.pipeline.samples import (
@@ -36,6 +37,9 @@ from jobs.pipeline.storage import open_stream, without_credentials
 from jobs.pipeline.threads import MapInThreads, torch_threads
 from masc_core import MaSC, Prepared, Score
 from masc_core.device import default_batch_size, release_cached_memory, upload
+
+READ_ATTEMPTS = 4
+"""At a shard, before the driver is told: it may give it to another worker, later."""
 
 DAMAGED = "#damaged"
 """Ends the key of the row that stands for what is lost in a damaged shard, after the shard's id."""
@@ -80,6 +84,7 @@ class ShardScorer:
             dtype=config.encoder.dtype,
             max_num_patches=config.encoder.max_num_patches,
             compile=config.encoder.compile,
+            trust_remote_code=config.encoder.trust_remote_code,
             fg_threshold=config.metric.fg_threshold,
             stripper=config.metric.stripper,
             reference_reduction=config.metric.reference_reduction,
@@ -105,14 +110,18 @@ class ShardScorer:
 
         Raises:
             CallError: the shard is damaged, or a reference does not say what it is.
-            tarfile.TarError, OSError: the shard is no tar, or breaks off.
+            tarfile.TarError: the shard is no tar.
+            FileNotFoundError, StorageError: it cannot be read.
         """
+        shown = without_credentials(url)
+        return reliably(shown, lambda: self._encode_references(url, shown), READ_ATTEMPTS)
+
+    def _encode_references(self, url: str, shown: str) -> tuple[list[ReferenceEntry], Tokens]:
         entries: list[ReferenceEntry] = []
         tokens: dict[str, np.ndarray] = {}
-        shown = without_credentials(url)
         try:
             with open_stream(url) as stream:
-                for raw in read_samples(stream):
+                for raw in read_samples(stream, self._plan.config.limits.max_image_pixels):
                     entry, tokens[raw.key] = self._encode_reference(raw, shown)
                     entries.append(entry)
         except DamagedShard as damage:
@@ -130,17 +139,35 @@ class ShardScorer:
         May be called from two threads: one shard then waits with its first batch on the device
         while the other has the encoder.
 
+        A shard that cannot be read on is read again, from its start.
+
         Raises:
             tarfile.TarError: the shard is no tar.
-            OSError: it breaks off, or the part cannot be written.
+            FileNotFoundError, StorageError: it cannot be read.
+            CommitError: the part cannot be written.
         """
+        shown = without_credentials(shard.url)
+        rows, timings = reliably(shown, lambda: self._score_samples(shard), READ_ATTEMPTS)
+        table = self._table(shard, rows)
+        began = time.monotonic()
+        self._run.commit(shard, table, self._plan.fingerprint)
+        timings.commit = time.monotonic() - began
+        del self.counts[shard.id]
+        return ShardReport(shard.id, _count(rows.values()), timings, _first_error(rows.values()))
+
+    def _score_samples(self, shard: Shard) -> tuple[dict[str, Row], Timings]:
+        """The rows of a shard, by key."""
         rows: dict[str, Row] = {}
         counts = self.counts[shard.id] = Counts()
         size = self.batch_size
+        max_pixels = self._plan.config.limits.max_image_pixels
         with (
             open_stream(shard.url) as stream,
             MapInThreads(
-                self._prepare, enumerate(read_samples(stream)), self._decoding, ahead=2 * size
+                self._prepare,
+                enumerate(read_samples(stream, max_pixels)),
+                self._decoding,
+                ahead=2 * size,
             ) as prepared,
             MapInThreads(
                 self._upload,
@@ -150,12 +177,7 @@ class ShardScorer:
             ) as batches,
         ):
             timings = self._computing.submit(self._score_all, batches, counts).result()
-        table = self._table(shard, rows)
-        began = time.monotonic()
-        self._run.commit(shard, table, self._plan.fingerprint)
-        timings.commit = time.monotonic() - began
-        del self.counts[shard.id]
-        return ShardReport(shard.id, _count(rows.values()), timings, _first_error(rows.values()))
+        return rows, timings
 
     def _score_all(self, batches: Iterable[Batch], counts: Counts) -> Timings:
         timings = Timings(began=time.time())
@@ -240,7 +262,7 @@ class ShardScorer:
             failed = str(error).splitlines()[0]
         else:
             for row, score in zip(rows, scores, strict=True):
-                row.columns = _columns(score, row.references)
+                row.columns = _columns(score, row.references, self._masc.encoder.text_length)
                 row.prepared = None
             return
         # Not in the except clause: the error would hold on to the tensors that did not fit.
@@ -304,14 +326,16 @@ def _grid_of(row: Row) -> tuple[int, int]:
     return row.prepared.grid
 
 
-def _columns(score: Score, references: list[ReferenceEntry]) -> dict[str, Any]:
-    """What a score adds to its row."""
+def _columns(score: Score, references: list[ReferenceEntry], text_length: int) -> dict[str, Any]:
+    """What a score adds to its row; the text tower reads `text_length` tokens."""
     empty = [
         f"reference {entry.key} has no foreground patch"
         for entry, n in zip(references, score.n_ref_fg_patches, strict=True)
         if n == 0
     ]
-    reasons = empty + (["pf: no background patch"] if math.isnan(score.pf) else [])
+    no_background = ["pf: no background patch"] if math.isnan(score.pf) else []
+    is_cut = score.n_text_tokens > text_length
+    cut = [f"text: {score.n_text_tokens} tokens, cut to {text_length}"] if is_cut else []
     return {
         "text": score.text,
         "subject_found": score.subject_found,
@@ -326,7 +350,7 @@ def _columns(score: Score, references: list[ReferenceEntry]) -> dict[str, Any]:
         "grid_w": score.grid[1],
         "fg_fraction": score.fg_fraction,
         "status": OK,
-        "error": "; ".join(reasons) or None,
+        "error": "; ".join(empty + no_background + cut) or None,
         **score.further,
     }
 

@@ -21,10 +21,12 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from jobs.pipeline.command_line import CallError
-from jobs.pipeline.messages import scrub as scrub
 from jobs.pipeline.retrying import ATTEMPTS, StorageError, reliably, storage_errors
 
 SCHEMES = ("file", "s3", "gs", "gcs", "az", "abfs", "http", "https", "memory")
+BUCKETS = ("s3", "gs", "gcs")
+"""Schemes whose URLs begin with a bucket; what stands before an @ would be taken for part of it."""
+
 REQUESTS_AT_ONCE = 32
 """To object storage: a brace range of ten thousand shards is as many requests."""
 
@@ -45,9 +47,15 @@ def open_filesystem(url: str, keeps_listings: bool = True) -> tuple[AbstractFile
         keeps_listings: whether a listing may be answered from memory; not where others write.
 
     Raises:
-        CallError: a scheme that is not served, or whose driver is not installed.
+        CallError: a scheme that is not served, or whose driver is not installed; or a user and
+            password where there is no place for them.
     """
     scheme = scheme_of(url)
+    if scheme in BUCKETS and "@" in urlsplit(url).netloc:
+        raise CallError(
+            f"{without_credentials(url)}: URLs of {scheme} hold no user and password; its driver "
+            "finds them in environment variables and files of its own"
+        )
     try:
         options = {} if keeps_listings else {"use_listings_cache": False}
         fs, path = fsspec.core.url_to_fs(absolute(url), **options)
@@ -154,7 +162,9 @@ def without_credentials(url: str) -> str:
     if "://" not in url:
         return url
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
+    user, at, host = parts.netloc.rpartition("@")
+    if parts.scheme == "abfs" and ":" not in user:
+        host = f"{user}{at}{host}"  # CONTAINER@ACCOUNT
     return f"{parts.scheme}://{host}{parts.path}"
 
 

@@ -102,7 +102,7 @@ def input_side(folder: Path, n: int, seconds: float) -> list[Figure]:
             write_shards(folder / "input", name, items, n, image_format).replace("*", "000000")
         )
         with shard.open("rb") as stream:
-            samples = list(read_samples(stream))
+            samples = list(read_samples(stream, 10**8))
         for raw in samples[:4]:
             prepare(masc, raw)
         began = time.process_time()
@@ -113,7 +113,9 @@ def input_side(folder: Path, n: int, seconds: float) -> list[Figure]:
             began = time.monotonic()
             with (
                 shard.open("rb") as stream,
-                MapInThreads(lambda raw: prepare(masc, raw), read_samples(stream), pool, 8) as all_,
+                MapInThreads(
+                    lambda raw: prepare(masc, raw), read_samples(stream, 10**8), pool, 8
+                ) as all_,
             ):
                 for _ in all_:
                     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -102,3 +103,51 @@ def test_a_mask_is_read_as_pil_turns_it_to_grey() -> None:
     assert decoded.tolist() == (np.eye(4) * 255).astype(int).tolist()
     with pytest.raises(SampleError, match=r"mask\.png: missing"):
         decode_mask(RawSample("k", {}), 10**6)
+
+
+def test_a_text_that_no_tower_reads_to_its_end_is_named_by_its_length() -> None:
+    with pytest.raises(SampleError) as error:
+        read({**GOOD, "prompt": "x" * 100_001})
+    assert str(error.value) == "json: prompt has 100001 characters, more than 100000"
+    assert len(str(read({**GOOD, "prompt": "x" * 100_000}).prompt)) == 100_000
+
+
+def test_json_that_is_nested_as_deep_as_can_be_read_is_read_or_named() -> None:
+    for depth in range(500, 1100):
+        content = b'{"model": "m", "concept": "c", "prompt": "p", "x": %s}' % (
+            b"[" * depth + b"]" * depth
+        )
+        try:
+            read_generation(RawSample("k", {"json": content}), GenerationFields())
+        except SampleError as error:
+            assert str(error).startswith("json: ")
+
+
+def test_an_error_that_quotes_the_sample_is_cut() -> None:
+    suffixes = [f"{i}{'x' * 1000}" for i in range(100)]
+    with pytest.raises(SampleError) as error:
+        decode_image(RawSample("k", {}, not_read=suffixes), 10**6)
+    assert len(str(error.value)) < 1100
+
+
+def test_a_member_that_was_refused_is_named_with_the_reason() -> None:
+    raw = RawSample("k", refused={"json": "too large", "png": "too large", "mask.png": "too large"})
+    for suffix, ask in (
+        ("json", lambda: read_generation(raw, GenerationFields())),
+        ("json", lambda: read_reference(raw)),
+        ("png", lambda: decode_image(raw, 10**6)),
+        ("mask.png", lambda: decode_mask(raw, 10**6)),
+    ):
+        with pytest.raises(SampleError) as error:
+            ask()
+        assert str(error.value) == f"{suffix}: too large"
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_takes_its_time() -> None:
+    file = io.BytesIO()
+    painted((64, 64), 1)[0].save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    last = content.rindex(b"\xff\xda")
+    scans = content[:last] + content[last:-2] * 2000 + content[-2:]
+    with pytest.raises(SampleError, match=r"^jpg: more than 100 JPEG scans"):
+        decode_image(RawSample("k", {"jpg": scans}), 10**6)

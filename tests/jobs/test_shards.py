@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -16,7 +21,7 @@ from tests.jobs.shards import write_tar
 
 def read(path: Path) -> list[RawSample]:
     with path.open("rb") as stream:
-        return list(read_samples(stream))
+        return list(read_samples(stream, 10**8))
 
 
 def test_a_key_is_the_path_up_to_the_first_dot_of_the_file_name(tmp_path: Path) -> None:
@@ -104,7 +109,7 @@ def read_what_is_there(content: bytes) -> tuple[list[RawSample], str | None]:
     """The samples before the damage, and the damage."""
     samples: list[RawSample] = []
     try:
-        for sample in read_samples(io.BytesIO(content)):
+        for sample in read_samples(io.BytesIO(content), 10**8):
             samples.append(sample)
     except DamagedShard as damage:
         return samples, str(damage)
@@ -150,4 +155,63 @@ def test_archives_joined_end_to_end_are_read_to_the_last() -> None:
 def test_what_is_no_tar_at_all_is_tarfiles_own_error() -> None:
     for content in (b"", b"<html>not found</html>" * 100, b"x" * 2000):
         with pytest.raises(tarfile.TarError):
-            list(read_samples(io.BytesIO(content)))
+            list(read_samples(io.BytesIO(content), 10**8))
+
+
+def test_compressed_archives_joined_end_to_end_are_read_to_the_last() -> None:
+    other = tar_of(6)[4 * SAMPLE :]
+    for compress in (gzip.compress, bz2.compress, lzma.compress):
+        joined = compress(WHOLE) + bytes(512) + compress(other)
+        samples, damage = read_what_is_there(joined)
+        assert [sample.key for sample in samples] == ["0", "1", "2", "3", "4", "5"]
+        assert damage is None
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_archive_that_breaks_off_is_damaged_and_no_shorter_one(
+    compress: Callable[[bytes], bytes],
+) -> None:
+    random = Random(0)
+    whole = compress(b"".join(tar_of_one(str(i), random.randbytes(200_000)) for i in range(12)))
+    for content in (whole[: len(whole) // 2], whole[: len(whole) // 2] + b"no such data" * 1000):
+        samples, damage = read_what_is_there(content)
+        assert damage is not None
+        assert len(samples) >= 3
+        assert all(sample.problem is None for sample in samples[:-1])
+
+
+def tar_of_one(key: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        member = tarfile.TarInfo(f"{key}.png")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_names_and_sizes_of_extended_headers_are_those_of_tarfile(form: int) -> None:
+    names = [f"{'folder/' * 30}{i}.png" for i in range(3)] + ["ümläut/猫.json", "last.png"]
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form, pax_headers={"comment": "x"}) as tar:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = len(name.encode())
+            member.mtime = 1.5  # a record of its own in PAX
+            tar.addfile(member, io.BytesIO(name.encode()))
+    samples, damage = read_what_is_there(file.getvalue())
+    assert damage is None
+    assert [content.decode() for s in samples for content in s.members.values()] == names
+    assert [s.key for s in samples] == [name.rpartition(".")[0] for name in names]
+
+
+def test_a_size_that_only_a_pax_record_tells_is_gone_by() -> None:
+    content = b"x" * 700
+    member = tarfile.TarInfo("a.png")
+    member.size = 0
+    member.pax_headers = {"size": "700"}
+    block = member.tobuf(tarfile.PAX_FORMAT)
+    whole = block + content + bytes(324) + tar_of(1)
+    samples, damage = read_what_is_there(whole)
+    assert damage is None
+    assert [(s.key, len(s.members["png"])) for s in samples] == [("a", 700), ("0", 700)]

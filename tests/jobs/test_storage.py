@@ -92,6 +92,15 @@ def test_credentials_never_reach_what_is_shown() -> None:
     assert without_credentials("/plain/path#1.tar") == "/plain/path#1.tar"
 
 
+def test_an_azure_container_is_no_credential() -> None:
+    """Or two containers' shards would be committed as one."""
+    url = "abfs://container@account.dfs.core.windows.net/a.tar"
+    assert without_credentials(url) == url
+    assert without_credentials(url.replace("container", "user:secret")) == url.replace(
+        "container@", ""
+    )
+
+
 def test_a_file_that_changes_has_another_version(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"1")

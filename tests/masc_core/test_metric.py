@@ -52,18 +52,20 @@ def test_nothing_is_encoded_twice(masc: MaSC) -> None:
     generations = [
         Generation(*painted((160, 160), i), f"a cat in scene {i % 2}", references) for i in range(4)
     ]
-    images, texts = [], []
+    images, texts, counted = [], [], []
     encode_images, encode_texts = masc.encoder.encode_images, masc.encoder.encode_texts
+    count = masc.encoder.count_tokens
     with (
         patch.object(
             masc.encoder, "encode_images", lambda p, g: images.append(len(p)) or encode_images(p, g)
         ),
         patch.object(masc.encoder, "encode_texts", lambda t: texts.extend(t) or encode_texts(t)),
+        patch.object(masc.encoder, "count_tokens", lambda t: counted.extend(t) or count(t)),
     ):
         masc.score_batch(generations)
         masc.score_batch(generations[:1])
     assert images == [4, 1]
-    assert sorted(texts) == ["a cat in scene 0", "a cat in scene 1"]
+    assert sorted(texts) == sorted(counted) == ["a cat in scene 0", "a cat in scene 1"]
 
 
 def test_a_generation_without_references_is_refused(masc: MaSC) -> None:
