@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench gpu-check clean
+.PHONY: help setup demo test lint bench soak gpu-check clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -36,10 +36,13 @@ lint: $(VENV)/installed ## ruff and the type checker
 bench: $(VENV)/installed ## the figures of speed and memory; about 40 minutes on 2 cores
 	@$(BIN)/python -m tests.benchmarks
 
+soak: $(VENV)/installed ## 20 minutes of runs in which workers, nodes, drivers and storage fail
+	@$(BIN)/python -m tests.soak
+
 gpu-check: $(VENV)/installed ## parity and speed on a machine with an NVIDIA GPU
 	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("gpu-check: torch sees no CUDA device")'
 	$(BIN)/python -m pytest -m gpu
 	@$(BIN)/python -m tests.benchmarks 'only=[gpu]' out=bench-gpu.json
 
 clean: ## remove what the demo made
-	rm -rf demo bench bench.json bench-gpu.json
+	rm -rf demo bench soak bench.json bench-gpu.json

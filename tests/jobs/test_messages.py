@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.pipeline.command_line import CallError, run_command, setting
 from jobs.pipeline.messages import MessageFormatter, printable, scrub
 
 
@@ -135,3 +137,18 @@ sys.exit(run_command("x", Nothing, body, []))
     assert "LookupError: https://host/a.tar" in run.stderr
     # The line of the source that the traceback shows is scrubbed as well.
     assert "secret" not in run.stderr
+
+
+def test_a_wrong_call_is_answered_without_credentials_or_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @dataclass
+    class Nothing:
+        a: int = setting(1, "a number")
+
+    def body(config: Nothing, as_json: bool) -> int:
+        raise CallError("no such file:\x1b[2J\n[red]s3://id:secret@bucket/a?sig=secret :smile:")
+
+    assert run_command("x", Nothing, body, []) == 1
+    shown = "jobs.x: no such file: [2J [red]s3://bucket/a :smile:\n"
+    assert capsys.readouterr().err == shown

@@ -1,0 +1,354 @@
+"""Shards and RUN in buckets: a real S3 server, and a proxy before it that puts faults in."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as pads
+import pytest
+from PIL import Image
+from ray.cluster_utils import Cluster
+from s3fs import S3FileSystem
+
+from tests.conftest import painted
+from tests.faults.proxy import Fault, FaultyProxy, Rule
+from tests.faults.s3 import (
+    KEY_ID,
+    SECRET,
+    S3Server,
+    client_environment,
+    environment,
+    s3_server,
+    upload,
+)
+from tests.jobs.conftest import Run, command, rows_of
+from tests.jobs.test_evaluate import write_good_shards
+
+N_SHARDS = 4
+N_SAMPLES = 6
+SECONDS = 300.0
+
+# Numbers that do not depend on where a run happens: the same batches, the same threads.
+LAYOUT = ("workers.count=1", "workers.cpus=1", "workers.batch_size=3")
+
+BEYOND_THE_LIBRARIES = 12
+"""So many failures in a row outlast botocore's two attempts in each of s3fs's five."""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Two buckets of a test: `photos` holds shards, `results` is for the run."""
+
+    fs: S3FileSystem
+    proxy: FaultyProxy
+    cluster: str
+    photos: str
+    results: str
+    encoder: Path
+
+    @property
+    def run(self) -> str:
+        return f"{self.results}/run"
+
+    def call(self, *words: str) -> list[str]:
+        """The words of the main job on these buckets."""
+        return [
+            f"samples=s3://{self.photos}/generations-*.tar",
+            f"references=s3://{self.photos}/references-*.tar",
+            f"run=s3://{self.run}",
+            f"encoder.name_or_path={self.encoder}",
+            "encoder.max_num_patches=64",
+            f"ray.address={self.cluster}",
+            *LAYOUT,
+            *words,
+        ]
+
+    def command(self, name: str, *words: str) -> Run:
+        """A command that reaches the storage through the proxy; it never says what is secret."""
+        run = command(name, *words)
+        self.assert_nothing_secret_in(run.stdout + run.stderr)
+        return run
+
+    def evaluate(self, *words: str) -> Run:
+        return self.command("evaluate", *self.call(*words))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of the run in their order by key, without where their shards lie."""
+        scores = pads.dataset(f"{self.run}/scores", filesystem=self.fs).to_table()
+        return without_place(scores.to_pylist())
+
+    def parts(self) -> dict[str, tuple[str, str]]:
+        """ETag and time of each committed part."""
+        listed = self.fs.glob(f"{self.run}/scores/*", detail=True)
+        return {
+            path.rpartition("/")[2]: (info["ETag"], str(info["LastModified"]))
+            for path, info in listed.items()
+        }
+
+    def read(self, name: str) -> dict[str, Any]:
+        return json.loads(self.fs.cat_file(f"{self.run}/{name}"))
+
+    def assert_nothing_secret_in_the_run(self) -> None:
+        for path in self.fs.find(self.run):
+            self.assert_nothing_secret_in(self.fs.cat_file(path).decode(errors="replace"))
+        self.assert_nothing_secret_in(str(self.rows()))
+
+    def assert_nothing_secret_in(self, text: str) -> None:
+        assert SECRET not in text
+        assert KEY_ID not in text
+
+
+def without_place(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    stripped = [{name: row[name] for name in row if name != "shard"} for row in rows]
+    return sorted(stripped, key=lambda row: row["key"])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(server: S3Server) -> Iterator[FaultyProxy]:
+    """What commands take for the storage, while these tests last."""
+    with FaultyProxy(server.port) as proxy, environment(client_environment(proxy.url)):
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def cluster(proxy: FaultyProxy) -> Iterator[str]:
+    """The address of a cluster whose workers reach the storage through the proxy."""
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False})
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    write_good_shards(folder, N_SHARDS, N_SAMPLES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local_rows(shards: Path, cluster: str, naflex_checkpoint: Path) -> list[dict[str, Any]]:
+    """What an undisturbed run over local files gives."""
+    run = command(
+        "evaluate",
+        f"samples={shards}/generations-*.tar",
+        f"references={shards}/references-*.tar",
+        f"run={shards}/run",
+        f"encoder.name_or_path={naflex_checkpoint}",
+        "encoder.max_num_patches=64",
+        f"ray.address={cluster}",
+        *LAYOUT,
+    )
+    assert run.returncode == 0, run.stderr
+    rows = rows_of(shards / "run")
+    assert len(rows) == N_SHARDS * N_SAMPLES
+    return without_place(rows)
+
+
+numbers = count()
+
+
+@pytest.fixture
+def buckets(
+    server: S3Server, proxy: FaultyProxy, cluster: str, shards: Path, naflex_checkpoint: Path
+) -> Buckets:
+    """Buckets of this test alone, and no faults yet."""
+    fs, number = server.filesystem(), next(numbers)
+    photos, results = f"photos-{number}", f"results-{number}"
+    upload(fs, shards, photos)
+    fs.mkdir(results)
+    proxy.clear()
+    proxy.injected.clear()
+    return Buckets(fs, proxy, cluster, photos, results, naflex_checkpoint)
+
+
+def test_a_run_in_buckets_gives_the_rows_of_a_local_one_and_goes_on_where_it_stopped(
+    buckets: Buckets, local_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    first = buckets.evaluate()
+    assert first.returncode == 0, first.stderr
+    assert f"{N_SHARDS * N_SAMPLES} samples: {N_SHARDS * N_SAMPLES} ok" in first.stderr
+    assert buckets.rows() == local_rows
+    assert buckets.read("run.json")["state"] == "done"
+    buckets.assert_nothing_secret_in_the_run()
+
+    # Again, with one part gone and one shard changed: these two alone are scored.
+    before = buckets.parts()
+    assert len(before) == N_SHARDS
+    gone, changed, *kept = sorted(before)
+    buckets.fs.rm(f"{buckets.run}/scores/{gone}")
+    # Made up as those before it: a prompt's neighbours in a batch move the last bit of its scores.
+    write_good_shards(tmp_path, N_SHARDS + 1, N_SAMPLES)
+    other = (tmp_path / f"generations-{N_SHARDS:06d}.tar").read_bytes()
+    buckets.fs.pipe_file(f"{buckets.photos}/generations-000001.tar", other)
+    again = buckets.evaluate()
+    assert again.returncode == 0, again.stderr
+    assert f"{N_SHARDS} shards, {len(kept)} of them scored before" in again.stderr
+    after = buckets.parts()
+    assert after.keys() == before.keys()
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert after[gone] != before[gone]
+    assert after[changed] != before[changed]
+    stay = [row for row in local_rows if not row["key"].startswith("s1/")]
+    assert [row for row in buckets.rows() if not row["key"].startswith(f"s{N_SHARDS}/")] == stay
+
+    reduced = buckets.command("reduce", f"run=s3://{buckets.run}", "--json")
+    assert reduced.returncode == 0, reduced.stderr
+    document = json.loads(reduced.stdout)
+    assert document["counts"]["n_ok"] == N_SHARDS * N_SAMPLES
+    assert buckets.read("summary/summary.json") == document
+
+
+def test_a_storage_that_fails_and_comes_back_costs_no_sample(
+    buckets: Buckets, local_rows: list[dict[str, Any]]
+) -> None:
+    """Each shard has its own trouble when it is read, and each part when it is written."""
+    shard, part = f"/{buckets.photos}/generations-00000", f"/{buckets.run}/scores/generations-00000"
+    buckets.proxy.add(
+        Rule(Fault.SLOW_DOWN, "GET", f"{shard}0", count=BEYOND_THE_LIBRARIES),
+        Rule(Fault.CUT, "GET", f"{shard}1", count=BEYOND_THE_LIBRARIES),
+        Rule(Fault.HANG, "GET", f"{shard}2", count=2),
+        Rule(Fault.SHORT, "GET", f"{shard}3", count=2),
+        Rule(Fault.CUT, "GET", "/references-", count=2),
+        Rule(Fault.SLOW_DOWN, "PUT", f"{part}0", count=BEYOND_THE_LIBRARIES),
+        Rule(Fault.CUT, "PUT", f"{part}1", count=BEYOND_THE_LIBRARIES),
+        Rule(Fault.HANG, "PUT", f"{part}2", count=1),
+        Rule(Fault.UNANSWERED, "PUT", f"{part}3", count=1),
+        Rule(Fault.SLOW_DOWN, "PUT", f"{buckets.run}/run.json", count=1),
+        Rule(Fault.SLOW_DOWN, "HEAD", shard, count=2),
+    )
+    run = buckets.evaluate()
+    assert run.returncode == 0, run.stderr
+    assert f"{N_SHARDS * N_SAMPLES} samples: {N_SHARDS * N_SAMPLES} ok" in run.stderr
+    assert buckets.rows() == local_rows
+    assert len(buckets.parts()) == N_SHARDS
+    assert not buckets.fs.exists(f"{buckets.run}/failed")
+    # None of it was spared.
+    assert buckets.proxy.injected == {
+        Fault.SLOW_DOWN: 2 * BEYOND_THE_LIBRARIES + 3,
+        Fault.CUT: 2 * BEYOND_THE_LIBRARIES + 2,
+        Fault.HANG: 3,
+        Fault.SHORT: 2,
+        Fault.UNANSWERED: 1,
+    }
+
+
+def test_credentials_that_expire_at_the_commit_end_the_run_until_there_are_others(
+    buckets: Buckets, local_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    buckets.proxy.add(Rule(Fault.EXPIRED, "PUT", f"/{buckets.run}/scores/"))
+    with (tmp_path / "stderr").open("w+") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.evaluate", *buckets.call()],
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+        try:
+            wait_until(lambda: buckets.proxy.injected[Fault.EXPIRED] > 0, process)
+            # From now on they are good for nothing.
+            buckets.proxy.add(Rule(Fault.EXPIRED))
+            assert process.wait(SECONDS) == 3
+        finally:
+            process.kill()
+            process.wait()
+        stderr.seek(0)
+        said = stderr.read()
+    lines = [line for line in said.splitlines() if "cannot be written to" in line]
+    assert len(lines) == 1, said
+    assert f"run=s3://{buckets.run}: cannot be written to: " in lines[0]
+    assert "expired" in lines[0]
+    assert "the same call goes on" in lines[0]
+    assert "Traceback" not in said
+    buckets.assert_nothing_secret_in(said)
+    assert buckets.parts() == {}
+    assert not buckets.fs.exists(f"{buckets.run}/failed")
+
+    buckets.proxy.clear()
+    goes_on = buckets.evaluate()
+    assert goes_on.returncode == 0, goes_on.stderr
+    assert buckets.rows() == local_rows
+    buckets.assert_nothing_secret_in_the_run()
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    until = time.monotonic() + SECONDS
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("samples=s3://no-such-bucket/*.tar", r"samples=s3://no-such-bucket/\*.tar: "),
+        ("samples=s3://{photos}/none.tar", "samples=s3://{photos}/none.tar: no such file"),
+        ("run=s3://no-such-bucket/run", "run=s3://no-such-bucket/run: cannot be written to: "),
+        ("samples=s3://me:hush@{photos}/*.tar", r"s3://{photos}/\*.tar: URLs of s3 hold no user"),
+        ("samples={endpoint}/{photos}/none.tar?X-Amz-Signature=hush", "/none.tar: "),
+    ],
+)
+def test_a_wrong_place_is_one_line_before_anything_starts(
+    buckets: Buckets, word: str, message: str
+) -> None:
+    places = {"photos": buckets.photos, "endpoint": buckets.proxy.url}
+    run = buckets.evaluate(word.format(**places))
+    assert_refused(run, message.format(**places))
+    assert "hush" not in run.stderr
+    assert not buckets.fs.exists("no-such-bucket")
+
+
+def test_credentials_that_nobody_knows_are_one_line_before_anything_starts(
+    buckets: Buckets,
+) -> None:
+    buckets.proxy.add(Rule(Fault.UNKNOWN_KEY))
+    run = buckets.evaluate()
+    assert_refused(run, rf"samples=s3://{buckets.photos}/generations-\*\.tar: cannot be listed: ")
+
+
+def assert_refused(run: Run, message: str) -> None:
+    assert run.returncode == 1
+    assert run.stdout == ""
+    lines = [line for line in run.stderr.splitlines() if " INFO " not in line]
+    assert len(lines) == 1, run.stderr
+    assert re.match(f"jobs.evaluate: .*{message}", lines[0]), lines[0]
+
+
+def test_shards_are_packed_into_a_bucket_as_into_a_folder(buckets: Buckets, tmp_path: Path) -> None:
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "mask", "model", "concept", "prompt"])
+        for i in range(3):
+            image, mask = painted((64, 64), i)
+            image.save(tmp_path / f"{i}.png")
+            Image.fromarray(mask).save(tmp_path / f"{i}.mask.png")
+            writer.writerow([f"{i}.png", f"{i}.mask.png", "m", "cat", "a cat on a beach"])
+    words = (f"manifest={tmp_path}/manifest.csv", "shard_size=2")
+    out = f"{buckets.results}/shards"
+    packed = buckets.command("pack", *words, f"out=s3://{out}")
+    assert packed.returncode == 0, packed.stderr
+    assert packed.stdout == f"s3://{out}\n"
+    local = command("pack", *words, f"out={tmp_path}/shards")
+    assert local.returncode == 0, local.stderr
+    in_folder = {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()}
+    assert len(in_folder) == 2
+    in_bucket = {path.rpartition("/")[2]: buckets.fs.cat_file(path) for path in buckets.fs.ls(out)}
+    assert in_bucket == in_folder
+    refused = buckets.command("pack", *words, f"out=s3://{out}")
+    assert refused.returncode == 1
+    assert "holds shards; overwrite=true replaces them" in refused.stderr
