@@ -61,9 +61,13 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
         run.prepare(fingerprint, config.overwrite)
         to_do = run.still_to_do(shards, fingerprint)
         log.info("%d shards, %d of them scored before", len(shards), len(shards) - len(to_do))
-        if not to_do:
-            return _verdict(config, summarise_run(config.run), 0, as_json)
         record = RunRecord(run, config, fingerprint, len(shards))
+        if not to_do:
+            summary = summarise_run(config.run)
+            if (run.read_description() or {}).get("state") != "done":
+                # Its driver died after the last commit.
+                record.write("done", counts=asdict(summary.counts))
+            return _verdict(config, summary, 0, as_json)
         record.write("running")
         try:
             with joined_cluster(config.ray.address):

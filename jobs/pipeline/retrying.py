@@ -116,7 +116,8 @@ def _is_from_storage(error: BaseException) -> bool:
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, StorageError):
         return error.may_pass
-    # botocore's NoCredentialsError and its kin: no other attempt will find any.
-    is_final = isinstance(error, FINAL) or "Credential" in type(error).__name__
+    # botocore's NoCredentialsError, ParamValidationError and their kin: no attempt will end better.
+    name = type(error).__name__
+    is_final = isinstance(error, FINAL) or "Credential" in name or "Validation" in name
     code = getattr(error, "errno", None)
     return _is_from_storage(error) and not is_final and code not in FINAL_CODES

@@ -160,6 +160,11 @@ def test_a_run_holds_every_sample_once_and_goes_on_where_it_stopped(
         assert ours == pytest.approx(before_idle)
     assert description_of(run)["n_shards_scored"] == 2
 
+    # The same after a driver that died between the last commit and its own end.
+    (run / "run.json").write_text(json.dumps({**description_of(run), "state": "running"}))
+    assert evaluate().returncode == 0
+    assert description_of(run)["state"] == "done"
+
     # With another configuration: refused, naming what differs.
     other = evaluate("metric.fg_threshold=0.25", "encoder.dtype=bfloat16")
     assert other.returncode == 1

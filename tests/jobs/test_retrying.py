@@ -64,6 +64,7 @@ def test_what_may_pass_is_asked_for_again_after_growing_pauses(
         PermissionError("Access Denied"),
         OSError(errno.ENOSPC, "No space left on device"),
         library_error("botocore.exceptions", "NoCredentialsError"),
+        library_error("botocore.exceptions", "ParamValidationError"),
     ],
 )
 def test_what_will_not_pass_is_an_error_at_once(error: Exception, pauses: list[float]) -> None:

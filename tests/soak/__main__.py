@@ -22,8 +22,9 @@ from tests.soak.world import Size, World, world
 
 log = logging.getLogger(__name__)
 
-SIZE = Size(shards=90, samples_a_shard=8, nodes=3)
-DELAY = 2.0
+SIZE = Size(shards=120, samples_a_shard=8, nodes=3)
+DELAY = 3.0
+"""Seconds before the storage begins with a shard: small images would be done too soon."""
 FAULTS_A_CYCLE = 2 * len(FAULTS)
 
 

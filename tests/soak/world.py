@@ -121,7 +121,7 @@ class World:
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes of the cluster, longest-lived first; none of any other cluster."""
-        found = []
+        found: list[psutil.Process] = []
         for node in self.cluster.list_all_nodes():
             for each in node.all_processes["raylet"]:
                 found += _workers_under(each.process.pid)
