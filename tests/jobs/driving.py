@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+
+import psutil
 
 PATIENCE = 300.0
 
@@ -84,19 +87,13 @@ class Evaluation:
 
 
 def workers() -> list[int]:
-    """The processes of this machine that score."""
-    return [
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if _command_of(path).startswith(b"ray::Worker")
-    ]
-
-
-def _command_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""  # it has just ended
+    """The processes that score, on clusters that this process started."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if " ".join(process.cmdline()).startswith("ray::Worker"):
+                found.append(process.pid)
+    return found
 
 
 def kill(pid: int) -> None:
