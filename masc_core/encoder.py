@@ -105,7 +105,8 @@ class Encoder:
         """Load a checkpoint from a directory or the hub; weights as safetensors only.
 
         Args:
-            name_or_path: directory written by `save_pretrained`, or hub id.
+            name_or_path: directory written by `save_pretrained`, or hub id; or "demo", the small
+                encoder in this package, which takes 100 patches at most.
             revision: hub branch, tag or commit.
             dtype: precision of the vision tower; "float32" equals the authors' scorer.
             device: by default CUDA, else Apple's MPS, else the CPU.
@@ -118,6 +119,10 @@ class Encoder:
         """
         make_torchvision_importable()
         from transformers import AutoConfig, AutoModel, AutoProcessor
+
+        if name_or_path == defaults.DEMO:
+            name_or_path = str(defaults.DEMO_CHECKPOINT)
+            max_num_patches = min(max_num_patches, defaults.DEMO_MAX_NUM_PATCHES)
 
         config = AutoConfig.from_pretrained(name_or_path, revision=revision)
         if config.model_type not in MODEL_TYPES:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.config import EncoderConfig
-from masc_core.defaults import MODEL_TYPES
+from masc_core.defaults import DEMO, DEMO_CHECKPOINT, MODEL_TYPES
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Checkpoint:
     """An encoder that exists."""
 
     name_or_path: str
-    """Absolute directory, or hub id."""
+    """Absolute directory, hub id, or "demo"."""
     revision: str | None
     """Commit on the hub; None for a directory."""
     weights: str
@@ -43,6 +43,9 @@ def find_checkpoint(config: EncoderConfig) -> Checkpoint:
         CallError: no such directory or hub id, no safetensors weights or processor in it, or
             another kind of model.
     """
+    if config.name_or_path == DEMO:
+        # By its name, as every machine has it in a place of its own.
+        return replace(_in_directory(DEMO_CHECKPOINT), name_or_path=DEMO)
     if Path(config.name_or_path).expanduser().is_dir():
         return _in_directory(Path(config.name_or_path).expanduser().resolve())
     # A hub id is NAME or OWNER/NAME.
