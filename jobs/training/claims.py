@@ -123,7 +123,9 @@ def cp_matrix(references: Encoded, generations: Encoded) -> np.ndarray:
 
 
 def auc(same: np.ndarray, cross: np.ndarray) -> float:
-    """The chance that a pair of one subject scores above a pair of two; ties count half."""
+    """The chance that a pair of one subject scores above a pair of two; ties count half; NaN without pairs."""
+    if not (len(same) and len(cross)):
+        return float("nan")
     ordered = np.sort(cross)
     below = np.searchsorted(ordered, same, "left") + np.searchsorted(ordered, same, "right")
     return float(below.mean() / 2 / len(ordered))
