@@ -7,7 +7,7 @@ name; CP and PF are computed as `masc_core.metric` does, from one forward pass a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,7 +123,10 @@ def cp_matrix(references: Encoded, generations: Encoded) -> np.ndarray:
 
 
 def auc(same: np.ndarray, cross: np.ndarray) -> float:
-    """The chance that a pair of one subject scores above a pair of two; ties count half; NaN without pairs."""
+    """The chance that a pair of one subject scores above a pair of two; ties count half.
+
+    NaN without pairs of either sort.
+    """
     if not (len(same) and len(cross)):
         return float("nan")
     ordered = np.sort(cross)
@@ -158,20 +161,19 @@ def identity(album: Sequence[Taken], encoded: Encoded) -> dict[str, float]:
 
 def scenes_recognised(masc: MaSC, album: Sequence[Taken], encoded: Encoded) -> dict[str, float]:
     """Share of photos whose scene scores highest of all: {background, full} pool by {stripped,
-    full} prompt, and full prompts that each name some other subject."""
+    full} prompt; and the same with the subject against the scene, where the prompt of the right
+    scene names another subject and those of the wrong scenes name the photo's own.
+    """
     subjects = [each.subject for each in album]
+    scene = np.array([each.scene for each in album])
     rng = np.random.default_rng(0)
-    others = [
-        [other for other in _draw(subjects, len(SCENES) + 1, rng) if other != subject]
-        for subject in subjects
-    ]
-    texts = {
+    others = [_other_of_kind(subject, subjects, rng) for subject in subjects]
+    texts: dict[str, Callable[[int, int], str]] = {
         "stripped": lambda i, k: prompt(None, SCENES[k]),
         "full": lambda i, k: prompt(subjects[i], SCENES[k]),
-        "full.other": lambda i, k: prompt(others[i][k % len(others[i])], SCENES[k]),
+        "full.other": lambda i, k: prompt(others[i] if k == scene[i] else subjects[i], SCENES[k]),
     }
     pools = {"background": encoded.background, "full": encoded.full}
-    scene = np.array([each.scene for each in album])
     figures = {}
     for name, text in texts.items():
         words = _embed(masc, [text(i, k) for i in range(len(album)) for k in range(len(SCENES))])
@@ -233,7 +235,7 @@ def damage_and_scene(masc: MaSC, subjects: Sequence[Subject]) -> dict[str, float
 
 def dilation(masc: MaSC, album: Sequence[Taken]) -> dict[str, float]:
     """AUC of CP, and scenes recognised by PF, when every mask is too large."""
-    figures = {}
+    figures: dict[str, float] = {}
     for pixels in DILATIONS:
         grown = [replace(each, mask=dilated(each.mask, pixels)) for each in album]
         encoded = encode(masc, [each.image for each in grown], [each.mask for each in grown])
@@ -259,10 +261,6 @@ def _pairs(subjects: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Which pairs (n, n) of different photos are of one subject, and which of two."""
     same = np.equal.outer(np.array(subjects), np.array(subjects))
     return same & ~np.eye(len(same), dtype=bool), ~same
-
-
-def _draw(subjects: Sequence[Subject], count: int, rng: np.random.Generator) -> list[Subject]:
-    return [subjects[i] for i in rng.integers(len(subjects), size=count)]
 
 
 def _other_of_kind(

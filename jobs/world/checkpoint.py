@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -130,7 +130,7 @@ def spelling_tokenizer(merges: Sequence[tuple[str, str]]) -> Any:
     ]
     tokenizer = Siglip2Tokenizer(
         vocab={piece: index for index, piece in enumerate(dict.fromkeys(pieces))},
-        merges=list(merges),
+        merges=cast(Any, list(merges)),
         padding_side="right",
         model_max_length=TEXT_LENGTH,
     )

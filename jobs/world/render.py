@@ -142,7 +142,10 @@ def _lit(subject: Subject, scene: Scene, pose: Pose, resolution: int) -> Image.I
     azimuth = math.radians(pose.light - pose.angle)
     side = math.cos(azimuth) * (-1 if pose.flip else 1)
     light = (0.75 * side, -0.75 * math.sin(azimuth), 0.66)
-    diffuse = np.maximum(0, np.tensordot(np.float32(light), normals.astype(np.float32), 1)) / 127
+    diffuse = (
+        np.maximum(0, np.tensordot(np.array(light, np.float32), normals.astype(np.float32), 1))
+        / 127
+    )
     brightness = (0.5 + 0.62 * diffuse)[..., None] * np.array(scene.light, dtype=np.float32)
     gloss = 70 * np.square(np.square(np.square(diffuse)))[..., None]
     colour = albedo[..., :3] * brightness + gloss
