@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 
 from jobs.pipeline.command_line import CallError
 from jobs.training import objective
-from jobs.training.model import new_model, world_tokenizer
+from jobs.training.model import load_weights, new_model, world_tokenizer
 from jobs.training.photos import PairBatch, PairBatches
 from jobs.training.settings import TrainingConfig
 from jobs.world.prompts import TEMPLATES, prompt
@@ -51,6 +51,7 @@ class Training:
 
         Raises:
             CallError: `folder` holds a training of another configuration.
+            OSError: no checkpoint where the configuration says to begin.
         """
         self.config = config
         self._state, self._curve = folder / "state.pt", folder / "curve.jsonl"
@@ -65,6 +66,8 @@ class Training:
             config.text_layers,
         )
         self.model.logit_scale.data.fill_(math.log(1 / objective.SCENE_TEMPERATURE))
+        if config.start_from:
+            self.model.load_state_dict(load_weights(config.start_from))
         self.step = 0
         self.seconds = 0.0
         """Spent on training so far, in all calls."""

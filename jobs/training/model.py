@@ -67,6 +67,17 @@ def world_tokenizer() -> Any:
     return spelling_tokenizer([(first, second) for first, second in merges])
 
 
+def load_weights(path: str) -> dict[str, torch.Tensor]:
+    """The weights of a checkpoint, in float32.
+
+    Raises:
+        OSError: there is none.
+    """
+    import transformers
+
+    return transformers.Siglip2Model.from_pretrained(path, dtype=torch.float32).state_dict()
+
+
 def save_checkpoint(model: Any, tokenizer: Any, path: str | Path) -> None:
     """Write a checkpoint that `from_pretrained` loads; weights in float16. The model stays as it
     is."""

@@ -28,6 +28,7 @@ class TrainingConfig:
     )
     drop_subject: float = setting(0.2, "share of captions without the subject")
     drop_scene: float = setting(0.2, "share of captions without the scene")
+    start_from: str = setting("", "checkpoint directory to begin with; none: from first weights")
 
     def check(self) -> None:
         """What types alone cannot say.

@@ -228,3 +228,15 @@ def test_a_few_steps_lower_the_losses(tokenizer: Any, tmp_path: Path) -> None:
         last = training.take_step(same)
     for name, loss in vars(last).items():
         assert float(loss.detach()) < float(vars(first)[name].detach()), name
+
+
+def test_a_training_may_begin_where_another_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*TINY, "training.steps=2", "save_every=2")
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert call(monkeypatch, f"out={first}", *words) == 0
+    more = (f"training.start_from={first}/checkpoint", "training.learning_rate=0")
+    assert call(monkeypatch, f"out={second}", *words, *more) == 0
+    a, b = weights_of(first), weights_of(second)
+    assert all(torch.allclose(a[name].half().float(), b[name]) for name in a)
