@@ -1,4 +1,4 @@
-"""`python -m tests.claims [checkpoint=demo] [split=test] [concepts=144] [photos_each=4]`."""
+"""`python -m tests.claims [checkpoint=demo] [split=test] [concepts=144] [photos_each=3]`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ClaimsConfig:
     checkpoint: str = setting(DEMO, "whose figures")
     split: Literal["validation", "test"] = setting("test", "concepts; choose by validation only")
     concepts: int = setting(144, "how many of them")
-    photos_each: int = setting(4, "each in another scene")
+    photos_each: int = setting(3, "each in another scene")
     out: str = setting("claims.json", "the figures, as JSON")
 
 
