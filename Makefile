@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak gpu-check clean
+.PHONY: help setup demo test lint bench soak claims gpu-check clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -17,12 +17,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/installed demo/made ## render a data set, score it, print the leaderboard
 	@$(BIN)/python -m jobs.evaluate conf/demo.yaml
-	@echo "This encoder's weights are random: the figures show the plumbing, not the quality." >&2
 
-demo/made: | $(VENV)/installed
+demo/made: jobs/render_demo.py $(wildcard jobs/world/*.py) | $(VENV)/installed
+	@rm -rf demo/run
 	@$(BIN)/python -m jobs.render_demo out=demo/images
-	@$(BIN)/python -m jobs.pack manifest=demo/images/manifest.csv out=demo/shards shard_size=24 overwrite=true
-	@$(BIN)/python -m jobs.build_demo_encoder out=demo/encoder
+	@$(BIN)/python -m jobs.pack manifest=demo/images/manifest.csv out=demo/shards shard_size=48 overwrite=true
 	@touch $@
 
 test: lint ## ruff, the type checker and pytest
@@ -43,6 +42,9 @@ gpu-check: $(VENV)/installed ## parity and speed on a machine with an NVIDIA GPU
 	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("gpu-check: torch sees no CUDA device")'
 	$(BIN)/python -m pytest -m gpu
 	@$(BIN)/python -m tests.benchmarks 'only=[gpu]' out=bench-gpu.json
+
+claims: $(VENV)/installed ## what the demo's encoder can tell apart, on concepts it has not seen
+	@$(BIN)/python -m tests.claims
 
 clean: ## remove what the demo made
 	rm -rf demo bench soak bench.json bench-gpu.json

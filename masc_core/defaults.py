@@ -1,5 +1,6 @@
 """The metric's defaults and choices, in one place; cheap to import (no torch)."""
 
+from pathlib import Path
 from typing import Literal
 
 CHECKPOINT = "google/siglip2-so400m-patch16-naflex"
@@ -13,6 +14,15 @@ FG_THRESHOLD = 0.5
 
 MODEL_TYPES = ("siglip", "siglip2")
 """`model_type` in a checkpoint's config.json: fixed-size (SigLIP2's too), and NaFlex."""
+
+DEMO = "demo"
+"""Instead of a checkpoint: the small trained one that comes with this package."""
+
+DEMO_CHECKPOINT = Path(__file__).with_name("demo_encoder")
+"""Where that lies; its README.md says what it is for."""
+
+DEMO_MAX_NUM_PATCHES = 100
+"""The most patches that it has seen in an image."""
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Stripper = Literal["regex", "none", "spacy"]

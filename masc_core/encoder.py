@@ -106,7 +106,8 @@ class Encoder:
         """Load a checkpoint from a directory or the hub; weights as safetensors only.
 
         Args:
-            name_or_path: directory written by `save_pretrained`, or hub id.
+            name_or_path: directory written by `save_pretrained`, or hub id; or "demo", the small
+                encoder in this package, which takes 100 patches at most.
             revision: hub branch, tag or commit.
             dtype: precision of the vision tower; "float32" equals the authors' scorer.
             device: by default CUDA, else Apple's MPS, else the CPU.
@@ -121,6 +122,9 @@ class Encoder:
         make_torchvision_importable()
         from transformers import AutoConfig, AutoModel, AutoProcessor
 
+        if name_or_path == defaults.DEMO:
+            name_or_path = str(defaults.DEMO_CHECKPOINT)
+            max_num_patches = min(max_num_patches, defaults.DEMO_MAX_NUM_PATCHES)
         source: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(name_or_path, **source)
         if config.model_type not in MODEL_TYPES:

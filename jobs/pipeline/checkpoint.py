@@ -10,13 +10,13 @@ import hashlib
 import json
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jobs.pipeline.command_line import CallError
 from jobs.pipeline.config import EncoderConfig
-from masc_core.defaults import MODEL_TYPES
+from masc_core.defaults import DEMO, DEMO_CHECKPOINT, MODEL_TYPES
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Checkpoint:
     """An encoder that exists."""
 
     name_or_path: str
-    """Absolute directory, or hub id."""
+    """Absolute directory, hub id, or "demo"."""
     revision: str | None
     """Commit on the hub; None for a directory."""
     weights: str
@@ -47,6 +47,9 @@ def find_checkpoint(config: EncoderConfig) -> Checkpoint:
         CallError: no such directory or hub id, no safetensors weights or processor in it, another
             kind of model, or one that asks for code of its own and may not.
     """
+    if config.name_or_path == DEMO:
+        # By its name, as every machine has it in a place of its own.
+        return replace(_in_directory(DEMO_CHECKPOINT, trust_remote_code=False), name_or_path=DEMO)
     if Path(config.name_or_path).expanduser().is_dir():
         path = Path(config.name_or_path).expanduser().resolve()
         return _in_directory(path, config.trust_remote_code)

@@ -12,7 +12,7 @@ from masc_core.further_metrics import FURTHER_METRICS
 @dataclass
 class EncoderConfig:
     name_or_path: str = setting(
-        defaults.CHECKPOINT, "SigLIP or SigLIP2 checkpoint: a directory or a hub id"
+        defaults.CHECKPOINT, "SigLIP or SigLIP2 checkpoint: a directory or a hub id; or demo, ours"
     )
     revision: str | None = setting(None, "hub branch, tag or commit; null is the default branch")
     dtype: defaults.Dtype = setting("float32", "precision of the vision tower")

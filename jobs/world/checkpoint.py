@@ -7,8 +7,9 @@ without a network.
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -19,6 +20,10 @@ TEXT_LENGTH = 64
 
 _SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
 _SPACE = "▁"
+_LETTERS = string.ascii_lowercase
+
+_PAIRS = [(first, second) for first in _SPACE + _LETTERS for second in _LETTERS]
+"""Merges of two letters: a prompt of about a hundred characters fits `TEXT_LENGTH` by them."""
 
 
 def write_random_checkpoint(
@@ -46,21 +51,14 @@ def write_random_checkpoint(
     make_torchvision_importable()
     import transformers
 
-    tokenizer = _tokenizer()
+    tokenizer = spelling_tokenizer(_PAIRS)
     tower = {
         "hidden_size": hidden_size,
         "intermediate_size": 4 * hidden_size,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
     }
-    text = {
-        **tower,
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": TEXT_LENGTH,
-        "pad_token_id": tokenizer.pad_token_id,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
+    text = {**tower, **siglip_text_config(tokenizer)}
     vision = {**tower, "patch_size": patch_size}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -98,30 +96,41 @@ def _sharpen_attention(tower: torch.nn.Module) -> None:
             weight.mul_(2)
 
 
-def _tokenizer() -> Any:
-    """A SigLIP2 tokenizer that knows pairs of letters, letters, and every byte.
+def siglip_text_config(tokenizer: Any) -> dict[str, Any]:
+    """What the text tower's configuration takes from its tokenizer."""
+    return {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": TEXT_LENGTH,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
 
-    Any text has a token for all of it: what is not plain English is spelled in UTF-8 bytes. Pairs
-    let a prompt of about a hundred characters fit `TEXT_LENGTH`.
+
+def spelling_tokenizer(merges: Sequence[tuple[str, str]]) -> Any:
+    """A SigLIP2 tokenizer that knows letters, every byte, and what `merges` make of letters.
+
+    Any text has a token for all of it: what is not plain English is spelled in UTF-8 bytes.
+
+    Args:
+        merges: the two halves of each longer piece, earlier ones going first; a word begins with
+            `▁`.
     """
     from tokenizers.processors import TemplateProcessing
     from transformers import Siglip2Tokenizer
 
-    letters = string.ascii_lowercase
-    # Earlier merges go first: a word is cut in the same way wherever it stands.
-    merges: Any = [(first, second) for first in _SPACE + letters for second in letters]
     pieces = [
         *_SPECIAL,
         *(f"<0x{byte:02X}>" for byte in range(256)),
         _SPACE,
-        *letters,
+        *_LETTERS,
         *string.digits,
         *string.punctuation,
         *(first + second for first, second in merges),
     ]
     tokenizer = Siglip2Tokenizer(
-        vocab={piece: index for index, piece in enumerate(pieces)},
-        merges=merges,
+        vocab={piece: index for index, piece in enumerate(dict.fromkeys(pieces))},
+        merges=cast(Any, list(merges)),
         padding_side="right",
         model_max_length=TEXT_LENGTH,
     )

@@ -14,7 +14,7 @@ from typing import Literal
 from jobs.world.canvas import Colour
 from jobs.world.outlines import Outline, arc, box, ellipse, limb, mirrored, smooth
 
-Pattern = Literal["plain", "stripes", "bands", "spots", "checks"]
+Pattern = Literal["plain", "stripes", "bands", "spots", "checks", "zigzag", "rings"]
 
 INK: Colour = (38, 34, 44)
 WHITE: Colour = (248, 246, 240)

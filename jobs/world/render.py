@@ -70,10 +70,17 @@ def render(
         The RGB image, and the mask (mode L): 255 at every pixel that the subject touches, edges
         included, 0 elsewhere. Where the mask is 0, the image is `backdrop`'s.
     """
-    cutout, place = _cutout(subject, scene, pose, size)
-    image = _with_shadow(scene.paint(pose.seed, size), cutout, place, scene, pose)
+    return photograph(subject, scene, pose, scene.paint(pose.seed, size))
+
+
+def photograph(
+    subject: Subject, scene: Scene, pose: Pose, painted: Image.Image
+) -> tuple[Image.Image, Image.Image]:
+    """`render` in a scene that is painted already, and that is drawn over."""
+    cutout, place = _cutout(subject, scene, pose, painted.size)
+    image = _with_shadow(painted, cutout, place, scene, pose)
     image.paste(cutout, place, cutout)
-    mask = Image.new("L", size)
+    mask = Image.new("L", painted.size)
     mask.paste(cutout.getchannel("A").point(lambda alpha: 255 if alpha else 0), place)
     return image, mask
 
@@ -109,7 +116,9 @@ def _cutout(
     """The subject as it is seen, RGBA and cropped to what is visible, and its left and top."""
     width, height = size
     side = pose.scale * min(size)
-    upright = _lit(subject, scene, pose, resolution=min(size))
+    # A few resolutions for all sizes, so that sprites are drawn once.
+    resolution = 64 * math.ceil(0.75 * min(size) / 64)
+    upright = _lit(subject, scene, pose, resolution)
     if pose.flip:
         upright = upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     zoom = side / max(upright.size)
@@ -133,7 +142,10 @@ def _lit(subject: Subject, scene: Scene, pose: Pose, resolution: int) -> Image.I
     azimuth = math.radians(pose.light - pose.angle)
     side = math.cos(azimuth) * (-1 if pose.flip else 1)
     light = (0.75 * side, -0.75 * math.sin(azimuth), 0.66)
-    diffuse = np.maximum(0, sum(n * part for n, part in zip(normals, light, strict=True)))
+    diffuse = (
+        np.maximum(0, np.tensordot(np.array(light, np.float32), normals.astype(np.float32), 1))
+        / 127
+    )
     brightness = (0.5 + 0.62 * diffuse)[..., None] * np.array(scene.light, dtype=np.float32)
     gloss = 70 * np.square(np.square(np.square(diffuse)))[..., None]
     colour = albedo[..., :3] * brightness + gloss
@@ -142,25 +154,25 @@ def _lit(subject: Subject, scene: Scene, pose: Pose, resolution: int) -> Image.I
     return Image.fromarray(seen)
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=2048)
 def _sprite(subject: Subject, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     """The upright subject, cropped to (h, w) inside a square of `resolution` pixels.
 
     Returns:
-        Its RGBA (h, w, 4) uint8 without light, and unit normals (3, h, w) float32, x to the right,
-        y down, z towards the viewer, bulging as if each part were a cushion.
+        Its RGBA (h, w, 4) uint8 without light, and normals (3, h, w) int8 of length 127, x to the
+        right, y down, z towards the viewer, bulging as if each part were a cushion.
     """
     axis = np.linspace(-_FRAME, _FRAME, resolution, dtype=np.float32)
     u, v = np.meshgrid(axis, axis)
     albedo = Image.new("RGBA", (resolution, resolution))
-    normals = np.zeros((3, resolution, resolution), dtype=np.float32)
+    normals = np.zeros((3, resolution, resolution), dtype=np.int8)
     for part in subject.parts:
         left, top, right, bottom = _bounds(part, resolution)
         area = np.s_[top:bottom, left:right]
         shape = _shape(part, resolution)
         albedo.paste(_painted(part.paint, u[area], v[area]), (left, top), shape)
         inside = np.asarray(shape) > 127
-        normals[:, *area][:, inside] = _cushion(shape)[:, inside]
+        normals[:, *area][:, inside] = np.rint(127 * _cushion(shape)[:, inside])
     bounds = np.array([_bounds(part, resolution) for part in subject.parts + subject.missing])
     (left, top), (right, bottom) = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
     return np.asarray(albedo)[top:bottom, left:right], normals[:, top:bottom, left:right]
@@ -225,5 +237,7 @@ PATTERNS: dict[Pattern, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "bands": lambda u, v: (v + 0.08 * np.cos(6 * u)) % 0.34 < 0.12,
     "spots": _spots,
     "checks": lambda u, v: (np.floor(u / 0.17) + np.floor(v / 0.17)) % 2 == 0,
+    "zigzag": lambda u, v: (v + 0.5 * np.abs(u % 0.4 - 0.2)) % 0.3 < 0.13,
+    "rings": lambda u, v: np.hypot(u, v - 0.1) % 0.28 < 0.12,
 }
 """Where, in the subject's frame, a paint shows its second colour."""

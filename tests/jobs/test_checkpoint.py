@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from jobs import build_demo_encoder
 from jobs.world.checkpoint import TEXT_LENGTH, write_random_checkpoint
 from jobs.world.render import random_pose, render
 from jobs.world.scenes import SCENES
@@ -151,18 +149,3 @@ def test_the_caller_s_random_numbers_are_left_alone(tmp_path: Path) -> None:
     torch.manual_seed(7)
     write_random_checkpoint(tmp_path)
     assert torch.rand(1) == expected
-
-
-def test_the_demo_encoder_has_about_a_million_weights_and_says_that_they_are_random(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    path = tmp_path / "encoder"
-    monkeypatch.setattr(sys, "argv", ["build_demo_encoder", f"out={path}"])
-    assert build_demo_encoder.main() == 0
-    assert capsys.readouterr().out == f"{path}\n"
-    assert [record.message for record in caplog.records if "random" in record.message]
-    model, _ = load(path)
-    assert 1e6 < sum(weight.numel() for weight in model.parameters()) < 1.5e6

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from jobs import render_demo
-from jobs.world.scenes import SCENES
-from jobs.world.subjects import SUBJECTS
+from jobs.world.scenes import SCENES, Scene
+from jobs.world.subjects import SUBJECTS, Subject
 from masc_core.subject import strip_subject
 
 
@@ -30,7 +30,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo with its defaults: 8 concepts, 4 prompts each."""
+    """The demo with its defaults: 12 concepts, 4 prompts each."""
     folder = tmp_path_factory.mktemp("demo")
     config = render_demo.RenderDemoConfig(out=str(folder))
     assert render_demo.render_demo(config, as_json=False) == 0
@@ -43,8 +43,8 @@ def test_the_manifest_has_two_references_a_concept_and_every_prompt_of_every_mod
     rows = rows_of(demo)
     assert list(rows[0]) == render_demo.COLUMNS
     counts = Counter((row["role"], row["model"]) for row in rows)
-    models = ("faithful", "wrong_scene", "wrong_subject", "damaged")
-    assert counts == {("reference", ""): 16, **{("generation", model): 32 for model in models}}
+    models = ("faithful", "wrong_scene", "wrong_subject", "damaged", "copy_paste", "noise")
+    assert counts == {("reference", ""): 24, **{("generation", model): 48 for model in models}}
     per_concept = Counter((row["model"], row["concept"]) for row in rows)
     assert set(per_concept.values()) == {2, 4}
 
@@ -78,24 +78,58 @@ def test_every_prompt_names_its_subject_and_its_scene(demo: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "right_subject", "right_scene", "whole"),
+    ("model", "right_subject", "right_kind", "right_scene", "whole"),
     [
-        ("faithful", True, True, True),
-        ("wrong_scene", True, False, True),
-        ("wrong_subject", False, True, True),
-        ("damaged", True, True, False),
+        ("faithful", True, True, True, True),
+        ("wrong_scene", True, True, False, True),
+        ("wrong_subject", False, True, True, True),
+        ("damaged", True, True, True, False),
     ],
 )
 def test_a_model_fails_as_its_name_says(
-    model: str, right_subject: bool, right_scene: bool, whole: bool
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    right_subject: bool,
+    right_kind: bool,
+    right_scene: bool,
+    whole: bool,
 ) -> None:
+    blank = (Image.new("RGB", (8, 8)), Image.new("L", (8, 8)))
+    photographed: list[tuple[Subject, Scene]] = []
+
+    def render(subject: Subject, scene: Scene, *_: object) -> tuple[Image.Image, Image.Image]:
+        photographed.append((subject, scene))
+        return blank
+
+    monkeypatch.setattr(render_demo, "render", render)
     rng = np.random.default_rng(0)
     for subject in SUBJECTS:
         for scene in SCENES:
-            shown, place = render_demo.MODELS[model](subject, scene, rng)
+            render_demo.MODELS[model](render_demo.Request(subject, scene, blank, 64), rng)
+            shown, place = photographed[-1]
             assert (shown.id == subject.id) == right_subject
+            assert (shown.kind == subject.kind) == right_kind
             assert (place == scene) == right_scene
             assert (not shown.missing) == whole
+
+
+def test_a_copy_is_the_first_reference_and_lies_in_no_scene_that_is_asked_for(demo: Path) -> None:
+    copies = [row for row in rows_of(demo) if row["model"] == "copy_paste"]
+    for row in copies:
+        for name in ("image", "mask"):
+            reference = f"references/{row['concept']}/00{'.mask.png' if name == 'mask' else '.jpg'}"
+            assert (demo / row[name]).read_bytes() == (demo / reference).read_bytes()
+    asked = {(row["concept"], row["prompt_id"]) for row in copies}
+    assert len(asked) == 48
+
+
+def test_noise_shows_nothing(demo: Path) -> None:
+    for row in rows_of(demo):
+        if row["model"] == "noise":
+            pixels = np.asarray(Image.open(demo / row["image"])).astype(float)
+            assert abs(pixels.mean() - 128) < 4
+            blocks = pixels[:192, :192].reshape(12, 16, 12, 16, 3).mean(axis=(1, 3))
+            assert blocks.std() < 12
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_seed_does_not(
@@ -132,7 +166,7 @@ def test_stdout_says_where_the_manifest_is(
     assert capsys.readouterr().out == f"{manifest}\n"
     assert call(monkeypatch, f"out={tmp_path}", *few, "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"manifest": manifest, "generations": 4, "references": 2}
+    assert told == {"manifest": manifest, "generations": 6, "references": 2}
 
 
 @pytest.mark.parametrize("word", ["concepts=0", "concepts=1000", "prompts=0", "size=8", "seed=-1"])

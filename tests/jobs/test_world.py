@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import combinations, cycle
+from itertools import combinations, cycle, pairwise
 
 import numpy as np
 import pytest
 
+from jobs.world.kinds import KINDS
+from jobs.world.prompts import TEMPLATES, prompt
 from jobs.world.render import Pose, backdrop, random_pose, render
 from jobs.world.scenes import SCENES, Scene
-from jobs.world.subjects import SUBJECTS, Subject, damaged
+from jobs.world.subjects import SUBJECTS, Subject, concept, concepts, damaged, nouns
+from masc_core.subject import strip_subject
 
 SIZES = ((192, 192), (256, 192), (192, 256))
 FRONTAL = Pose(x=0.5, depth=0.5, scale=0.7, angle=0, turn=1, flip=False, light=90, seed=0)
@@ -96,7 +99,7 @@ def test_a_damaged_subject_lost_half_its_parts_and_its_colours(subject: Subject)
     assert len(broken.parts) + len(broken.missing) == len(subject.parts)
     (image, mask), (other, other_mask) = photo(subject), photo(broken)
     assert other_mask.sum() < mask.sum()
-    assert np.abs(image[mask].mean(axis=0) - other[other_mask].mean(axis=0)).max() > 40
+    assert np.abs(image - other)[mask & other_mask].mean() > 40
 
 
 @subjects
@@ -108,5 +111,59 @@ def test_pictures_come_in_any_size(subject: Subject, size: tuple[int, int]) -> N
 
 
 def test_the_article_fits_the_noun() -> None:
-    articles = {subject.noun: subject.with_article.split()[0] for subject in SUBJECTS}
-    assert (articles["orange cat"], articles["red robot"]) == ("an", "a")
+    articles = {noun: concept(noun).with_article.split()[0] for noun in ("orange cat", "red robot")}
+    assert articles == {"orange cat": "an", "red robot": "a"}
+
+
+def test_no_concept_is_in_two_splits() -> None:
+    splits = [set(nouns(split)) for split in ("train", "validation", "test")]
+    assert [len(split) for split in splits] == [720, 144, 144]
+    assert not any(one & other for one, other in combinations(splits, 2))
+
+
+def test_every_split_has_every_kind() -> None:
+    for split in ("train", "validation", "test"):
+        assert {noun.split()[-1] for noun in nouns(split)} == set(KINDS)
+
+
+def test_the_demo_shows_a_test_concept_of_each_kind() -> None:
+    assert [subject.kind for subject in SUBJECTS] == list(KINDS)
+    assert {subject.noun for subject in SUBJECTS} <= set(nouns("test"))
+
+
+def test_a_concept_follows_from_its_noun_and_fills_its_frame() -> None:
+    for subject in concepts("validation")[:20]:
+        again = concept.__wrapped__(subject.noun)
+        assert again == subject
+        points = np.array([point for part in subject.parts for point in part.outline])
+        assert np.abs(points).max() == pytest.approx(1.08)
+
+
+def test_concepts_of_one_colour_pattern_and_kind_differ_in_more_than_their_noun_says() -> None:
+    seconds = {
+        part.paint.second
+        for subject in concepts("train")
+        if subject.noun.startswith("striped red")
+        for part in subject.parts
+        if part.paint.pattern == "stripes"
+    }
+    assert len(seconds) > 3
+
+
+def test_damage_grows_with_its_amount_and_never_heals() -> None:
+    for subject in SUBJECTS:
+        stages = [damaged(subject, amount) for amount in (0, 0.25, 0.5, 0.75, 1)]
+        assert stages[0] == subject
+        assert stages[-1] == damaged(subject)
+        for before, after in pairwise(stages):
+            assert set(before.missing) <= set(after.missing)
+            assert before != after
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_prompt_without_its_subject_is_what_stripping_leaves(template: str) -> None:
+    for subject in SUBJECTS:
+        whole = prompt(subject, SCENES[1], template)
+        assert strip_subject(whole, subject.noun) == prompt(None, SCENES[1], template)
+        assert SCENES[1].phrase in whole
+    assert prompt(SUBJECTS[0], None, template).endswith(SUBJECTS[0].noun)

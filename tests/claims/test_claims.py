@@ -1,0 +1,115 @@
+"""A slice of the claims, on test concepts: a change that breaks the meaning turns one red."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jobs.training import claims
+from jobs.world.subjects import concepts
+from masc_core import MaSC
+from tests.claims.figures import MOST_LOST, MOST_MOVED, on_real_photos
+from tests.photos import Photo
+
+N_CONCEPTS = 36
+PHOTOS_EACH = 3
+
+
+@pytest.fixture(scope="module")
+def masc() -> MaSC:
+    return MaSC.from_pretrained("demo", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def measured(masc: MaSC) -> dict[str, float]:
+    return claims.measure(masc, concepts("test")[:N_CONCEPTS], PHOTOS_EACH)
+
+
+def test_cp_tells_the_same_subject_in_another_scene_from_another_subject(
+    measured: dict[str, float],
+) -> None:
+    assert measured["auc.cp"] > 0.97
+
+
+def test_cp_is_not_misled_by_another_subject_in_the_reference_s_scene(
+    measured: dict[str, float],
+) -> None:
+    assert measured["auc.cp.same_scene"] > 0.95
+
+
+def test_cp_separates_better_than_the_global_pool(measured: dict[str, float]) -> None:
+    assert measured["auc.cp-global"] > 0.05
+    assert measured["auc.cp.same_scene"] > measured["auc.global.same_scene"] + 0.1
+
+
+def test_pf_follows_the_scene(measured: dict[str, float]) -> None:
+    assert measured["top1.background.stripped"] > 0.93
+
+
+def test_background_and_stripped_prompt_follow_better_than_the_whole_of_both(
+    measured: dict[str, float],
+) -> None:
+    ours = measured["top1.background.stripped"]
+    assert ours > measured["top1.full.full.other"] + 0.1
+    assert ours >= measured["top1.full.full"]
+
+
+def test_cp_falls_with_every_degree_of_damage(measured: dict[str, float]) -> None:
+    cp = [measured[f"cp.damage.{amount:g}"] for amount in claims.DAMAGE]
+    assert cp == sorted(cp, reverse=True)
+    assert cp[0] - cp[-1] > 0.1
+
+
+def test_cp_does_not_move_with_the_scene(measured: dict[str, float]) -> None:
+    assert abs(measured["cp.shift_with_scene"]) < MOST_MOVED["cp.shift_with_scene"]
+
+
+def test_pf_falls_with_the_wrong_scene_and_not_with_the_subject(
+    measured: dict[str, float],
+) -> None:
+    assert measured["pf.right_scene"] > measured["pf.wrong_scene"] + 0.2
+    for name in ("pf.shift_with_subject", "pf.shift_with_damage"):
+        assert abs(measured[name]) < MOST_MOVED[name]
+
+
+def test_masks_that_are_a_third_of_a_patch_too_large_cost_little(
+    measured: dict[str, float],
+) -> None:
+    assert measured["auc.cp.dilated.5"] > measured["auc.cp"] - MOST_LOST
+    assert measured["top1.dilated.5"] > measured["top1.background.stripped"] - MOST_LOST
+
+
+def test_the_figures_can_fail(masc: MaSC) -> None:
+    """With each photo's mask on another photo, CP no longer knows the subject."""
+    album = claims.take_photos(concepts("test")[:12], 3)
+    masks = [np.asarray(255 - each.mask) for each in album]
+    wrong = claims.encode(masc, [each.image for each in album], masks)
+    right = claims.encode(masc, [each.image for each in album], [each.mask for each in album])
+    assert claims.identity(album, wrong)["auc.cp"] < claims.identity(album, right)["auc.cp"] - 0.2
+
+
+@pytest.mark.parametrize(
+    ("same", "cross", "expected"),
+    [([3.0, 4.0], [1.0, 2.0], 1.0), ([1.0], [1.0], 0.5), ([1.0, 3.0], [2.0, 0.0], 0.75)],
+)
+def test_auc_is_the_chance_of_the_right_order(
+    same: list[float], cross: list[float], expected: float
+) -> None:
+    assert claims.auc(np.array(same), np.array(cross)) == expected
+
+
+def test_the_scores_are_those_of_the_metric(masc: MaSC) -> None:
+    [first, second, *_] = album = claims.take_photos(concepts("test")[:2], 2)
+    encoded = claims.encode(masc, [each.image for each in album], [each.mask for each in album])
+    ours = masc.score(first.image, first.mask, second.image, second.mask, "on the moon")
+    assert claims.cp_matrix(encoded, encoded)[0, 1] == pytest.approx(ours.cp, abs=1e-5)
+    text = masc.embed_texts(["on the moon"])[0]
+    pf = float(encoded.background[1] @ (text / text.norm()))
+    assert pf == pytest.approx(ours.pf, abs=1e-5)
+
+
+def test_real_photos_are_reported_as_they_are(masc: MaSC, photos: dict[str, list[Photo]]) -> None:
+    few = {subject: photos[subject][:2] for subject in sorted(photos)[:4]}
+    for figure in on_real_photos(masc, few):
+        assert 0 <= figure.value <= 1
+        assert figure.is_met is None
