@@ -418,6 +418,10 @@ class MaSC:
         embeddings = torch.stack([text.embedding for text in texts])
         return (unit(images) * unit(embeddings)).sum(-1).tolist(), hidden.sum(-1).tolist()
 
+    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Text embeddings, float32 (len(texts), D), not normalised; kept as for scores."""
+        return torch.stack([text.embedding for text in self._encode_texts(texts)])
+
     def _encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
         """The texts encoded; one that was seen lately is not encoded again."""
         unseen = [text for text in dict.fromkeys(texts) if text not in self._texts]

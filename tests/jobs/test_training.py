@@ -187,9 +187,9 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
         save(self)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as stopping, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as stopping:
         stopping.setattr(Training, "save", save_and_stop)
-        call(monkeypatch, f"out={parts}", *words)
+        assert call(monkeypatch, f"out={parts}", *words) == 3
     assert torch.load(parts / "state.pt", weights_only=True)["step"] == 2
     assert call(monkeypatch, f"out={parts}", *words) == 0
     a, b = weights_of(whole), weights_of(parts)
