@@ -32,8 +32,9 @@ def train_demo_encoder(config: TrainDemoEncoderConfig, as_json: bool) -> int:
     """Train a SigLIP2 NaFlex encoder of a million and a half weights on photos of a rendered world.
 
     It learns from images and their captions, and from the metric's own terms, on concepts that the
-    demo and the tests never show; under half an hour on two cores. The same call goes on where an
-    interrupted one stopped. The defaults are the recipe of the checkpoint in the box.
+    demo and the tests never show; about 120 photos a second on two free cores. The same call goes
+    on where an interrupted one stopped. masc_core/demo_encoder/README.md says with which settings
+    the checkpoint in the package was trained.
     """
     config.training.check()
     if config.save_every < 1 or not 2 <= config.concepts <= 144:

@@ -26,7 +26,7 @@ class ClaimsConfig:
 
 
 def claims(config: ClaimsConfig, as_json: bool) -> int:
-    """What an encoder's CP and PF tell apart on concepts it has never seen; two minutes."""
+    """What an encoder's CP and PF tell apart on concepts it has never seen; some minutes."""
     masc = MaSC.from_pretrained(
         config.checkpoint, device="cpu", max_num_patches=DEMO_MAX_NUM_PATCHES
     )
