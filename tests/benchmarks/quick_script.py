@@ -45,7 +45,7 @@ class Scorer:
 
 
 def _main(samples: str, references: str, out: str, checkpoint: str) -> None:
-    ray.init(include_dashboard=False, logging_level="WARNING", log_to_driver=False)
+    ray.init("local", include_dashboard=False, logging_level="WARNING", log_to_driver=False)
     photos = ray.put(ray.data.read_webdataset(references, file_extensions=["tar"]).take_all())
     ray.data.read_webdataset(samples, file_extensions=["tar"]).map_batches(
         Scorer,
