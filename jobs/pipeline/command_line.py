@@ -79,8 +79,7 @@ def run_command(
         shown = Text.assemble((f"jobs.{name}:", "red"), " ", one_line)
         Console(stderr=True, soft_wrap=True).print(shown)
         return EXIT_WRONG_CALL
-    except Exception:
-        # Not left to Python, whose traceback would show the credentials in a URL.
+    except Exception:  # Python's own traceback would show the credentials in a URL
         log.exception("jobs.%s: an error that was not foreseen", name)
         return EXIT_WRONG_CALL
 
