@@ -82,12 +82,14 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
                     )
                     driver.score_all()
                 scored = time.monotonic()
+                # Some worker may have committed a part of these all the same.
+                set_aside = run.still_to_do(driver.set_aside, fingerprint)
                 summary = _reduce(run)
             record.write(
-                "incomplete" if driver.set_aside else "done",
+                "incomplete" if set_aside else "done",
                 counts=asdict(summary.counts),
                 n_shards_scored=len(driver.reports),
-                n_shards_set_aside=len(driver.set_aside),
+                n_shards_set_aside=len(set_aside),
                 workers=driver.workers(),
                 timings=_timings(record.began, driver.began_scoring or scored, scored),
             )
@@ -101,7 +103,7 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
                 if not claim.is_lost:
                     record.write("stopped")
             return EXIT_INCOMPLETE
-        return _verdict(config, summary, len(driver.set_aside), as_json)
+        return _verdict(config, summary, len(set_aside), as_json)
 
 
 def _reduce(run: RunDirectory) -> Summary:

@@ -151,6 +151,9 @@ class RunDirectory:
     def still_to_do(self, shards: Iterable[Shard], fingerprint: Fingerprint) -> list[Shard]:
         """The shards without a part, or whose part was made from another version of them.
 
+        Of the others, a note in `failed/` is removed: the worker that committed the part may have
+        died before it could say so, or belonged to a driver that is dead.
+
         Raises:
             CallError: a part was made by another configuration.
         """
@@ -160,19 +163,15 @@ class RunDirectory:
             stands = pool.map(
                 lambda shard: shard.id in present and self._stands(shard, fingerprint), candidates
             )
-            return [shard for shard, done in zip(candidates, stands, strict=True) if not done]
+            to_do = [shard for shard, done in zip(candidates, stands, strict=True) if not done]
+        done = {shard.id for shard in candidates} - {shard.id for shard in to_do}
+        for shard_id in done.intersection(self._ids("failed", ".json")):
+            self._remove(f"failed/{shard_id}.json")
+        return to_do
 
     def parts(self) -> list[str]:
         """The ids of the committed parts."""
-        try:
-            names = reliably(
-                without_credentials(self.url),
-                lambda: self._fs.ls(join(self._path, "scores"), detail=False),
-            )
-        except FileNotFoundError:
-            return []
-        files = [name.rpartition("/")[2] for name in names]
-        return [name.removesuffix(".parquet") for name in files if name.endswith(".parquet")]
+        return self._ids("scores", ".parquet")
 
     def commit(self, shard: Shard, table: pa.Table, fingerprint: Fingerprint) -> None:
         """Write the shard's part, in one step.
@@ -213,6 +212,18 @@ class RunDirectory:
             return False  # not Parquet: its writer's storage is not as atomic as promised
         self._refuse_difference(fingerprint, footer.get("fingerprint", {}))
         return footer.get("source") == shard.source
+
+    def _ids(self, folder: str, suffix: str) -> list[str]:
+        """The shards that have a file there."""
+        try:
+            names = reliably(
+                without_credentials(self.url),
+                lambda: self._fs.ls(join(self._path, folder), detail=False),
+            )
+        except FileNotFoundError:
+            return []
+        files = [name.rpartition("/")[2] for name in names]
+        return [name.removesuffix(suffix) for name in files if name.endswith(suffix)]
 
     def _refuse_difference(self, ours: Fingerprint, theirs: Fingerprint) -> None:
         if differences := differing(ours, theirs):

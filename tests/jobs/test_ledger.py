@@ -128,6 +128,19 @@ class Ledger(RuleBasedStateMachine):
     def the_driver_dies(self) -> None:
         self.driver = None  # its workers may still write
 
+    @precondition(lambda self: self.driver is not None)
+    @rule()
+    def the_driver_ends(self) -> None:
+        """What it then says is set aside has no part, and what has one is not noted as failed."""
+        assert self.driver is not None
+        if len(self.driver.queue) or self.driver.at_work:
+            return
+        ended, self.driver = self.driver, None
+        set_aside = {
+            s.id for s in self.run_directory().still_to_do(ended.queue.set_aside, FINGERPRINT)
+        }
+        assert set_aside == {s.id for s in ended.queue.set_aside} & self.notes()
+
     @rule(which=st.integers(0, N_SHARDS - 1))
     def a_source_changes(self, which: int) -> None:
         self.versions[which] += 1
@@ -141,6 +154,9 @@ class Ledger(RuleBasedStateMachine):
     def rows(self) -> list[dict]:
         parts = sorted((self.folder / "scores").glob("*.parquet"))
         return pads.dataset(parts).to_table().to_pylist() if parts else []
+
+    def notes(self) -> set[str]:
+        return {path.stem for path in (self.folder / "failed").glob("*.json")}
 
     @invariant()
     def no_sample_is_counted_twice(self) -> None:
@@ -156,7 +172,7 @@ class Ledger(RuleBasedStateMachine):
         set_aside = {shard.id for shard in queue.set_aside}
         pending = len(queue) + len(self.driver.at_work)
         assert len(parts | set_aside) + pending >= N_SHARDS
-        assert {path.stem for path in (self.folder / "failed").glob("*.json")} >= set_aside - parts
+        assert self.notes() >= set_aside - parts
 
     def teardown(self) -> None:
         """Called again until it is done, undisturbed, a run holds every sample once."""
@@ -175,9 +191,21 @@ class Ledger(RuleBasedStateMachine):
         assert rows == {
             f"{shard.url}/{name}": shard.version.tag for shard in self.shards() for name in SAMPLES
         }
-        assert not list((self.folder / "failed").glob("*"))
+        assert not self.notes()
         shutil.rmtree(self.folder)
 
 
 TestLedger = Ledger.TestCase
 TestLedger.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_shard_that_was_committed_all_the_same_is_not_set_aside(tmp_path: Path) -> None:
+    """Its worker died each time after the commit and before it could say so."""
+    run = RunDirectory(str(tmp_path))
+    done, lost = (Shard(f"/{name}.tar", Version(1, "1")) for name in ("done", "lost"))
+    run.prepare(FINGERPRINT, overwrite=False)
+    run.commit(done, table_of(done), FINGERPRINT)
+    for shard in (done, lost):
+        run.set_aside(shard, MAX_ATTEMPTS, "died")
+    assert run.still_to_do([done, lost], FINGERPRINT) == [lost]
+    assert [path.stem for path in (tmp_path / "failed").iterdir()] == [lost.id]
