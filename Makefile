@@ -35,7 +35,8 @@ lint: $(VENV)/installed ## ruff and the type checker
 bench: $(VENV)/installed ## the figures of speed and memory; about 40 minutes on 2 cores
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(VENV)/installed ## 20 minutes of runs in which workers, nodes, drivers and storage fail
+soak: $(VENV)/installed ## 25 minutes of runs in which workers, nodes, drivers and storage fail
+	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/jobs/test_ledger.py
 	@$(BIN)/python -m tests.soak
 
 gpu-check: $(VENV)/installed ## parity and speed on a machine with an NVIDIA GPU

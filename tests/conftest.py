@@ -19,9 +19,12 @@ from tests.photos import WHY_NOT, Photo, are_there, by_subject
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
-# A busy machine is no failure.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+# A busy machine is no failure, and the same commit gives the same answer each time. The search for
+# examples that nobody has tried is `make soak`'s.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same-each-time", patient, derandomize=True)
+settings.register_profile("search", patient, derandomize=False, max_examples=3000)
+settings.load_profile("same-each-time")
 
 # The authors' package imports transformers by itself, so torchvision has to be importable first.
 make_torchvision_importable()

@@ -196,7 +196,7 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLedger.settings = settings(stateful_step_count=40)
 
 
 def test_a_shard_that_was_committed_all_the_same_is_not_set_aside(tmp_path: Path) -> None:
