@@ -135,7 +135,7 @@ def _verdict(config: EvaluateConfig, summary: Summary, n_set_aside: int, as_json
     if as_json:
         shown = without_credentials(config.run)
         document = {"run": shown, "n_shards_set_aside": n_set_aside, **summary.document()}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(document) + "\n")
     else:
         print_leaderboard(summary.model)
     log.info(
