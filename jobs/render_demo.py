@@ -41,7 +41,7 @@ class RenderDemoConfig:
     seed: int = setting(0, "another seed, another set of photos of the same subjects")
     concepts: int = setting(len(SUBJECTS), f"subjects, 1 to {len(SUBJECTS)}")
     prompts: int = setting(
-        4, f"prompts a concept, each with another scene, 1 to {len(SCENES) - REFERENCES}"
+        2, f"prompts a concept, each with another scene, 1 to {len(SCENES) - REFERENCES}"
     )
     size: int = setting(192, "shorter side of every image, in pixels, 64 to 2048")
 

@@ -21,7 +21,7 @@ DEMO = "demo"
 DEMO_CHECKPOINT = Path(__file__).with_name("demo_encoder")
 """Where that lies; its README.md says what it is for."""
 
-DEMO_MAX_NUM_PATCHES = 100
+DEMO_MAX_NUM_PATCHES = 144
 """The most patches that it has seen in an image."""
 
 Dtype = Literal["float32", "bfloat16", "float16"]

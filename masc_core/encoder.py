@@ -107,7 +107,7 @@ class Encoder:
 
         Args:
             name_or_path: directory written by `save_pretrained`, or hub id; or "demo", the small
-                encoder in this package, which takes 100 patches at most.
+                encoder in this package, which takes 144 patches at most.
             revision: hub branch, tag or commit.
             dtype: precision of the vision tower; "float32" equals the authors' scorer.
             device: by default CUDA, else Apple's MPS, else the CPU.

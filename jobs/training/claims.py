@@ -24,7 +24,10 @@ from masc_core.metric import MaSC
 from masc_core.similarity import masked_max_cosine, unit
 
 SIZES = ((192, 192), (256, 192), (192, 256))
-DAMAGE = (0.0, 0.25, 0.5, 0.75, 1.0)
+DAMAGE = (0.0, 0.125, 0.25, 0.375, 0.5)
+"""Degrees in which something of the subject is left; beyond them CP is where it is for another
+subject, and falls no further."""
+ALL_DAMAGE = (*DAMAGE, 1.0)
 DILATIONS = (5, 10)
 """Pixels that masks grow by, on each side, at 192 pixels a photo: a third of a patch, and two."""
 
@@ -203,7 +206,9 @@ def damage_and_scene(masc: MaSC, subjects: Sequence[Subject]) -> dict[str, float
             "reference": _take(subject, here, first, size),
             "in its scene": _take(subject, here, second, size),
             "other subject": _take(other, there, second, size),
-            **{f"damage.{a:g}": _take(damaged(subject, a), there, second, size) for a in DAMAGE},
+            **{
+                f"damage.{a:g}": _take(damaged(subject, a), there, second, size) for a in ALL_DAMAGE
+            },
         }
         for name, photo in variants.items():
             shown.setdefault(name, []).append(photo)
@@ -223,7 +228,7 @@ def damage_and_scene(masc: MaSC, subjects: Sequence[Subject]) -> dict[str, float
     cp_span = cp["damage.0"].mean() - cp["other subject"].mean()
     pf_span = pf["damage.0"].mean() - pf["in its scene"].mean()
     return {
-        **{f"cp.damage.{a:g}": float(cp[f"damage.{a:g}"].mean()) for a in DAMAGE},
+        **{f"cp.damage.{a:g}": float(cp[f"damage.{a:g}"].mean()) for a in ALL_DAMAGE},
         "cp.other_of_its_kind": float(cp["other subject"].mean()),
         "cp.shift_with_scene": float((cp["in its scene"] - cp["damage.0"]).mean() / cp_span),
         "pf.right_scene": float(pf["damage.0"].mean()),

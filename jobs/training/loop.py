@@ -152,6 +152,7 @@ class Training:
             config.seed,
             config.steps,
             config.pairs,
+            config.individuals,
             config.scenes,
             config.drop_subject,
             config.drop_scene,

@@ -21,14 +21,14 @@ from masc_core.masks import mask_weights
 
 PATCH = 16
 
-GRIDS = ((10, 10), (9, 11), (11, 9), (10, 10), (8, 11), (11, 8), (8, 8), (7, 9), (9, 7))
-"""Patch grids (Hp, Wp), one a batch: what photos of 1:1, 4:3 and 3:4 become, and around it."""
+GRIDS = ((12, 12), (10, 14), (14, 10), (11, 11), (9, 12), (12, 9), (10, 10), (8, 11), (11, 8))
+"""Patch grids (Hp, Wp), one a batch: what photos of 1:1, 4:3 and 3:4 become, in three sizes."""
 
 BACKDROPS = 16
 """Times that a scene is painted. Painting takes ten times as long as all the rest of a photo, so
 photos share backdrops, each cropped and mirrored by chance."""
 
-_BACKDROP_SIDE = 192
+_BACKDROP_SIDE = 224
 _LEAST_CROP = 0.85
 """Of a backdrop's width; its height loses half as much, from above, so that the ground stays."""
 
@@ -61,14 +61,15 @@ class PairBatches(torch.utils.data.Dataset[PairBatch]):
         seed: int,
         steps: int,
         pairs: int,
+        individuals: int,
         scenes: int,
         drop_subject: float,
         drop_scene: float,
     ) -> None:
-        """`scenes` of a batch's photos are shared by its concepts; captions drop a part by chance,
-        at these rates, never both."""
+        """No two concepts of a batch have one noun, and they share `scenes` scenes. Captions drop a
+        part by chance, at these rates, never both."""
         self._seed, self._steps = seed, steps
-        self._pairs, self._scenes = pairs, scenes
+        self._pairs, self._individuals, self._scenes = pairs, individuals, scenes
         self._drop_subject, self._drop_scene = drop_subject, drop_scene
 
     def __len__(self) -> int:
@@ -78,7 +79,10 @@ class PairBatches(torch.utils.data.Dataset[PairBatch]):
         rng = np.random.default_rng([self._seed, step])
         grid = GRIDS[rng.integers(len(GRIDS))]
         known = nouns("train")
-        chosen = [concept(known[i]) for i in rng.choice(len(known), self._pairs, replace=False)]
+        chosen = [
+            concept(known[i], int(rng.integers(self._individuals)))
+            for i in rng.choice(len(known), self._pairs, replace=False)
+        ]
         places = rng.choice(len(SCENES), self._scenes, replace=False)
         # Two scenes a concept, never the same.
         pairs = np.array([rng.choice(places, 2, replace=False) for _ in chosen])

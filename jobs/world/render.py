@@ -117,7 +117,7 @@ def _cutout(
     width, height = size
     side = pose.scale * min(size)
     # A few resolutions for all sizes, so that sprites are drawn once.
-    resolution = 64 * math.ceil(0.75 * min(size) / 64)
+    resolution = 64 * max(1, round(0.75 * min(size) / 64))
     upright = _lit(subject, scene, pose, resolution)
     if pose.flip:
         upright = upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -154,7 +154,7 @@ def _lit(subject: Subject, scene: Scene, pose: Pose, resolution: int) -> Image.I
     return Image.fromarray(seen)
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=8192)
 def _sprite(subject: Subject, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     """The upright subject, cropped to (h, w) inside a square of `resolution` pixels.
 

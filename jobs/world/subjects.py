@@ -2,7 +2,8 @@
 
 A concept is one of its kind, in a colour and a pattern: that much its noun says. Its second colour,
 the colour of what is beside its body, its proportions and what it wears are drawn by chance, from
-the noun alone. The concepts are divided once into those to train on, those to choose by, and those
+the noun alone. A noun has further individuals, which differ in these, for training. The concepts
+are divided once into those to train on, those to choose by, and those
 that figures are taken on.
 """
 
@@ -132,15 +133,15 @@ def concepts(split: Split) -> tuple[Subject, ...]:
 
 
 @functools.cache
-def concept(noun: str) -> Subject:
-    """The concept of that noun.
+def concept(noun: str, individual: int = 0) -> Subject:
+    """The concept of that noun, or another individual that the noun fits as well.
 
     Raises:
         KeyError: no such pattern, colour or kind.
     """
     *pattern, colour_word, kind = noun.split()
     colour = COLOURS[colour_word]
-    rng = np.random.default_rng([_SEED, zlib.crc32(noun.encode())])
+    rng = np.random.default_rng([_SEED, zlib.crc32(noun.encode()), individual])
     others = [other for other in COLOURS.values() if other != colour]
     contrasting = [other for other in others if _contrast(colour, other) > _LEAST_CONTRAST]
     second = contrasting[rng.integers(len(contrasting))]
@@ -212,7 +213,11 @@ def _bow(x: float, y: float, paint: Paint) -> list[Part]:
 _WORN = {"nothing": _nothing, "hat": _hat, "flag": _flag, "bow": _bow}
 """What stands on a subject's highest point: parts from that point and a paint."""
 
+_OF_A_KIND = 2
+
 SUBJECTS: tuple[Subject, ...] = tuple(
-    concept(next(noun for noun in nouns("test") if noun.endswith(f" {kind}"))) for kind in KINDS
+    concept([noun for noun in nouns("test") if noun.endswith(f" {kind}")][number])
+    for number in range(_OF_A_KIND)
+    for kind in KINDS
 )
-"""One test concept of each kind: what the demo shows."""
+"""Test concepts, two of each kind, all kinds in turn: what the demo shows."""

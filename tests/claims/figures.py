@@ -81,6 +81,10 @@ def _comparisons(measured: dict[str, float]) -> list[Figure]:
             measured["top1.background.stripped"] - measured["top1.full.full.other"], "", 0.1,
         ),
         at_most(
+            "CP of the wholly damaged minus another subject's",
+            measured["cp.damage.1"] - measured["cp.other_of_its_kind"], "", 0.0,
+        ),
+        at_most(
             f"AUC of CP lost to masks {gentle} pixels too large",
             measured["auc.cp"] - measured[f"auc.cp.dilated.{gentle}"], "", MOST_LOST,
         ),

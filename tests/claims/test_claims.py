@@ -28,22 +28,22 @@ def measured(masc: MaSC) -> dict[str, float]:
 def test_cp_tells_the_same_subject_in_another_scene_from_another_subject(
     measured: dict[str, float],
 ) -> None:
-    assert measured["auc.cp"] > 0.97
+    assert measured["auc.cp"] > 0.98
 
 
 def test_cp_is_not_misled_by_another_subject_in_the_reference_s_scene(
     measured: dict[str, float],
 ) -> None:
-    assert measured["auc.cp.same_scene"] > 0.95
+    assert measured["auc.cp.same_scene"] > 0.97
 
 
 def test_cp_separates_better_than_the_global_pool(measured: dict[str, float]) -> None:
-    assert measured["auc.cp-global"] > 0.05
+    assert measured["auc.cp-global"] > 0.08
     assert measured["auc.cp.same_scene"] > measured["auc.global.same_scene"] + 0.1
 
 
 def test_pf_follows_the_scene(measured: dict[str, float]) -> None:
-    assert measured["top1.background.stripped"] > 0.93
+    assert measured["top1.background.stripped"] > 0.95
 
 
 def test_background_and_stripped_prompt_follow_better_than_the_whole_of_both(
@@ -57,7 +57,13 @@ def test_background_and_stripped_prompt_follow_better_than_the_whole_of_both(
 def test_cp_falls_with_every_degree_of_damage(measured: dict[str, float]) -> None:
     cp = [measured[f"cp.damage.{amount:g}"] for amount in claims.DAMAGE]
     assert cp == sorted(cp, reverse=True)
-    assert cp[0] - cp[-1] > 0.1
+    assert cp[0] - cp[-1] > 0.3
+
+
+def test_of_what_is_wholly_damaged_no_more_is_kept_than_of_another_subject(
+    measured: dict[str, float],
+) -> None:
+    assert measured["cp.damage.1"] < measured["cp.other_of_its_kind"]
 
 
 def test_cp_does_not_move_with_the_scene(measured: dict[str, float]) -> None:

@@ -36,7 +36,9 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 @pytest.fixture(scope="module")
 def batch() -> PairBatch:
-    return PairBatches(seed=0, steps=9, pairs=5, scenes=4, drop_subject=0.2, drop_scene=0.2)[3]
+    return PairBatches(
+        seed=0, steps=9, pairs=5, individuals=3, scenes=4, drop_subject=0.2, drop_scene=0.2
+    )[3]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,9 @@ def model(tokenizer: Any) -> Any:
 
 def test_a_batch_follows_from_its_seed_and_step(batch: PairBatch) -> None:
     def made(seed: int, step: int) -> PairBatch:
-        batches = PairBatches(seed, 9, pairs=5, scenes=4, drop_subject=0.2, drop_scene=0.2)
+        batches = PairBatches(
+            seed, 9, pairs=5, individuals=3, scenes=4, drop_subject=0.2, drop_scene=0.2
+        )
         return batches[step]
 
     assert torch.equal(made(0, 3).patches, batch.patches)
@@ -67,7 +71,9 @@ def test_the_two_photos_of_a_concept_lie_in_different_scenes(batch: PairBatch) -
 
 
 def test_captions_say_what_the_photo_shows_and_drop_a_part_now_and_then() -> None:
-    batches = PairBatches(0, 9, pairs=100, scenes=24, drop_subject=0.2, drop_scene=0.2)
+    batches = PairBatches(
+        0, 9, pairs=100, individuals=3, scenes=24, drop_subject=0.2, drop_scene=0.2
+    )
     made = batches[0]
     scenes = made.scenes[:100].tolist()
     train = {subject.noun for subject in concepts("train")}
@@ -82,9 +88,9 @@ def test_captions_say_what_the_photo_shows_and_drop_a_part_now_and_then() -> Non
 
 
 def test_aspects_vary_from_batch_to_batch() -> None:
-    batches = PairBatches(0, 40, pairs=2, scenes=2, drop_subject=0, drop_scene=0)
+    batches = PairBatches(0, 40, pairs=2, individuals=1, scenes=2, drop_subject=0, drop_scene=0)
     grids = {batches[step].grid for step in range(20)}
-    assert {(10, 10), (9, 11), (11, 9)} < set(GRIDS)
+    assert {(12, 12), (10, 14), (14, 10)} < set(GRIDS)
     assert len(grids) >= 5
     assert max(down * across for down, across in GRIDS) <= DEMO_MAX_NUM_PATCHES
 
@@ -222,7 +228,7 @@ def test_a_few_steps_lower_the_losses(tokenizer: Any, tmp_path: Path) -> None:
     config = TrainingConfig(steps=30, pairs=4, scenes=3, width=32, vision_layers=1, text_layers=1,
                             warmup=5)  # fmt: skip
     training = Training(config, tmp_path)
-    same = PairBatches(0, 1, 4, 3, 0.2, 0.2)[0]
+    same = PairBatches(0, 1, 4, 2, 3, 0.2, 0.2)[0]
     first = training.take_step(same)
     for _ in range(28):
         last = training.take_step(same)

@@ -11,7 +11,7 @@ from jobs.world.kinds import KINDS
 from jobs.world.prompts import TEMPLATES, prompt
 from jobs.world.render import Pose, backdrop, random_pose, render
 from jobs.world.scenes import SCENES, Scene
-from jobs.world.subjects import SUBJECTS, Subject, concept, concepts, damaged, nouns
+from jobs.world.subjects import COLOURS, SUBJECTS, Subject, concept, concepts, damaged, nouns
 from masc_core.subject import strip_subject
 
 SIZES = ((192, 192), (256, 192), (192, 256))
@@ -52,6 +52,17 @@ def test_any_two_subjects_look_different() -> None:
     for (_, (image, mask)), (_, (other, other_mask)) in combinations(seen.items(), 2):
         either = mask | other_mask
         assert np.abs(image - other)[either].mean() > 25
+
+
+def test_the_individuals_of_a_noun_look_different_and_have_its_colour() -> None:
+    noun = "striped red beetle"
+    individuals = [concept(noun, number) for number in range(4)]
+    assert individuals[0] == concept(noun)
+    for each in individuals:
+        assert each.noun == noun
+        assert COLOURS["red"] in {part.paint.colour for part in each.parts}
+    for (image, mask), (other, other_mask) in combinations(map(photo, individuals), 2):
+        assert np.abs(image - other)[mask | other_mask].mean() > 10
 
 
 def test_any_two_scenes_look_different() -> None:
@@ -126,8 +137,8 @@ def test_every_split_has_every_kind() -> None:
         assert {noun.split()[-1] for noun in nouns(split)} == set(KINDS)
 
 
-def test_the_demo_shows_a_test_concept_of_each_kind() -> None:
-    assert [subject.kind for subject in SUBJECTS] == list(KINDS)
+def test_the_demo_shows_two_test_concepts_of_each_kind() -> None:
+    assert [subject.kind for subject in SUBJECTS] == 2 * list(KINDS)
     assert {subject.noun for subject in SUBJECTS} <= set(nouns("test"))
 
 

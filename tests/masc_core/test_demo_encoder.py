@@ -42,8 +42,8 @@ def test_its_weights_are_stored_in_float16_and_loaded_in_float32(masc: MaSC) -> 
 
 
 def test_it_never_takes_more_patches_than_it_has_seen(masc: MaSC) -> None:
-    assert masc.encoder.max_num_patches == 100
-    assert masc.encoder.prepare_image(painted((640, 640), 0)[0])[1] == (10, 10)
+    assert masc.encoder.max_num_patches == 144
+    assert masc.encoder.prepare_image(painted((640, 640), 0)[0])[1] == (12, 12)
     assert Encoder.from_pretrained("demo", max_num_patches=64).max_num_patches == 64
 
 
