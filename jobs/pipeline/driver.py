@@ -102,7 +102,9 @@ class Driver:
         self._grown = time.monotonic()
         """When `room` was last asked, by the monotonic clock."""
         self._shards = ShardQueue(shards, plan.config.limits.max_shard_attempts)
+        self._references_in_order = references
         self._reference_urls = deque(references)
+        """Those that wait for a worker."""
         self._n_encoding = len(references)
         self._entries: dict[str, list[ReferenceEntry]] = {}
         """By the URL of their shard."""
@@ -329,7 +331,10 @@ class Driver:
 
     def _share_references(self) -> None:
         if self._references is None:
-            index = ReferenceIndex(entry for entries in self._entries.values() for entry in entries)
+            # Not in the order in which they were encoded, which chance decides.
+            index = ReferenceIndex(
+                entry for url in self._references_in_order for entry in self._entries[url]
+            )
             for entry in index.by_key.values():
                 if entry.error:
                     log.warning("reference %s in %s: %s", entry.key, entry.shard, entry.error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from jobs.pipeline.config import EvaluateConfig, LimitsConfig
 from jobs.pipeline.driver import Driver, Incomplete
 from jobs.pipeline.plan import Counts, Plan, ShardReport, Timings
 from jobs.pipeline.progress import Progress
-from jobs.pipeline.reference_index import ReferenceEntry
+from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
 from jobs.pipeline.rows import OK, scores_schema
 from jobs.pipeline.run_directory import CommitError, RunDirectory, Shard
 from jobs.pipeline.stopping import Stop
@@ -55,10 +55,15 @@ class ScriptedWorker:
         return Place(ray.get_runtime_context().get_node_id(), [], "none", os.getpid())
 
     def encode_references(self, url: str) -> tuple[list[ReferenceEntry], dict[str, np.ndarray]]:
-        return [ReferenceEntry("r", url, "c", None)], {}
+        name = Path(url).stem
+        if name == "slow":
+            _wait_for(Path(self._run.url) / "encoded-quick")
+        (Path(self._run.url) / f"encoded-{name}").touch()
+        return [ReferenceEntry(name, url, "c", None)], {}
 
-    def use_references(self, index: Any, homes: dict[str, Any]) -> None:
-        pass
+    def use_references(self, index: ReferenceIndex, homes: dict[str, Any]) -> None:
+        chosen = " ".join(entry.key for entry in index.chosen("c", None))
+        (Path(self._run.url) / "chosen").write_text(chosen)
 
     @ray.method(concurrency_group="shards")
     def score_shard(self, shard: Shard) -> ShardReport:
@@ -87,6 +92,12 @@ class ScriptedWorker:
         return {}
 
 
+def _wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def joined(cluster_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(shard_queue, "FIRST_PAUSE", 0.01)
@@ -102,6 +113,7 @@ def drive(
     seconds: float = 0.0,
     stop: Stop | None = None,
     starts: bool = True,
+    references: Sequence[str] = ("/r.tar",),
 ) -> Driver:
     """A driver that is about to score a shard a script."""
     directory = RunDirectory(str(run))
@@ -119,7 +131,7 @@ def drive(
         return ScriptedWorker.remote(*words)  # type: ignore[attr-defined]
 
     return Driver(
-        *(plan, Layout(n_workers, 0, 0, 1), directory, shards, ["/r.tar"]),
+        *(plan, Layout(n_workers, 0, 0, 1), directory, shards, list(references)),
         Progress(len(shards)),
         start_worker=start,
         stop=stop,
@@ -157,6 +169,13 @@ def test_a_shard_that_kills_every_worker_takes_no_other_with_it(
     assert len(rows_of(tmp_path / "run")) == 5 * 3
     [note] = (tmp_path / "run" / "failed").iterdir()
     assert '"attempts": 3' in note.read_text()
+
+
+def test_references_keep_the_order_of_their_shards_whichever_is_encoded_first(
+    joined: None, tmp_path: Path
+) -> None:
+    drive(tmp_path, [[]], references=["/slow.tar", "/quick.tar"]).score_all()
+    assert (tmp_path / "chosen").read_text() == "slow quick"
 
 
 def test_a_part_that_cannot_be_written_ends_the_run_at_once(joined: None, tmp_path: Path) -> None:
