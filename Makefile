@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed demo/made ## render a data set, score it, print the leaderboard
 	@$(BIN)/python -m jobs.evaluate conf/demo.yaml
 
-demo/made: jobs/render_demo.py $(wildcard jobs/world/*.py) masc_core/demo_encoder/model.safetensors | $(VENV)/installed
+demo/made: jobs/render_demo.py $(wildcard jobs/demo/world/*.py) masc_core/demo_encoder/model.safetensors | $(VENV)/installed
 	@rm -rf demo/run
 	@$(BIN)/python -m jobs.render_demo out=demo/images
 	@$(BIN)/python -m jobs.pack manifest=demo/images/manifest.csv out=demo/shards shard_size=48 overwrite=true
@@ -36,7 +36,7 @@ bench: $(VENV)/installed ## the figures of speed and memory; about 40 minutes on
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(VENV)/installed ## 25 minutes of runs in which workers, nodes, drivers and storage fail
-	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/jobs/test_ledger.py
+	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/pipeline/run/test_ledger.py
 	@$(BIN)/python -m tests.soak
 
 gpu-check: $(VENV)/installed ## parity and speed on a machine with an NVIDIA GPU

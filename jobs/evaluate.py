@@ -13,28 +13,27 @@ from functools import partial
 import ray
 from ray.exceptions import RayTaskError
 
-from jobs.pipeline.checkpoint import find_checkpoint
-from jobs.pipeline.claim import Claim
-from jobs.pipeline.cluster import joined_cluster, lay_out
-from jobs.pipeline.command_line import (
-    EXIT_DONE,
-    EXIT_INCOMPLETE,
-    EXIT_TOO_MANY_ERRORS,
-    CallError,
-    run_command,
-)
-from jobs.pipeline.config import EvaluateConfig, check
-from jobs.pipeline.driver import Driver, Incomplete
-from jobs.pipeline.fingerprint import fingerprint_of
-from jobs.pipeline.leaderboard import print_leaderboard
-from jobs.pipeline.plan import Plan
-from jobs.pipeline.progress import Progress
-from jobs.pipeline.retrying import StorageError
-from jobs.pipeline.run_directory import RunDirectory, find_shards
-from jobs.pipeline.run_record import RunRecord
-from jobs.pipeline.stopping import Stop
-from jobs.pipeline.storage import absolute, expand, without_credentials
-from jobs.pipeline.summary import Summary, summarise_run
+from jobs.pipeline.cluster.driver import Driver, Incomplete
+from jobs.pipeline.cluster.joining import joined_cluster
+from jobs.pipeline.cluster.layout import layout_of_cluster
+from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.stopping import Stop
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_TOO_MANY_ERRORS
+from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.evaluation_config import EvaluateConfig, check
+from jobs.pipeline.results.leaderboard import print_leaderboard
+from jobs.pipeline.results.summary import Summary, summarise_run
+from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.fingerprint import fingerprint_of
+from jobs.pipeline.run.lease import Lease
+from jobs.pipeline.run.record import RunRecord
+from jobs.pipeline.run.shard import find_shards
+from jobs.pipeline.scoring.checkpoint import find_checkpoint
+from jobs.pipeline.scoring.plan import Plan
+from jobs.pipeline.storage.filesystem import absolute
+from jobs.pipeline.storage.listing import expand
+from jobs.pipeline.storage.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
     run = RunDirectory(config.run)
     with (
         Stop(config.limits.grace_seconds) as stop,
-        Claim(run, on_loss=partial(stop.ask, "another driver has taken this run", 0)) as claim,
+        Lease(run, on_loss=partial(stop.ask, "another driver has taken this run", 0)) as claim,
     ):
         run.prepare(fingerprint, config.overwrite)
         to_do = run.still_to_do(shards, fingerprint)
@@ -72,13 +71,13 @@ def evaluate(config: EvaluateConfig, as_json: bool) -> int:
         try:
             with joined_cluster(config.ray.address):
                 stop.listen()  # Ray took SIGTERM for itself
-                layout = lay_out(config.workers, len(to_do))
+                layout = layout_of_cluster(config.workers, len(to_do))
                 plan = Plan(config, checkpoint, fingerprint, layout.cpus, layout.batch_size)
                 with Progress(len(to_do)) as progress:
                     driver = Driver(
                         *(plan, layout, run, to_do, references, progress),
                         stop=stop,
-                        room=lambda: lay_out(config.workers, len(to_do)).count,
+                        room=lambda: layout_of_cluster(config.workers, len(to_do)).count,
                     )
                     driver.score_all()
                 scored = time.monotonic()
@@ -133,8 +132,8 @@ def _verdict(config: EvaluateConfig, summary: Summary, n_set_aside: int, as_json
     """Print the result; the exit status."""
     counts = summary.counts
     if as_json:
-        shown = without_credentials(config.run)
-        document = {"run": shown, "n_shards_set_aside": n_set_aside, **summary.document()}
+        redacted = redact(config.run)
+        document = {"run": redacted, "n_shards_set_aside": n_set_aside, **summary.document()}
         sys.stdout.write(json.dumps(document) + "\n")
     else:
         print_leaderboard(summary.model)
@@ -142,7 +141,7 @@ def _verdict(config: EvaluateConfig, summary: Summary, n_set_aside: int, as_json
         "%d samples: %d ok, %d skipped, %d errors; %d shards set aside",
         counts.n, counts.n_ok, counts.n_skipped, counts.n_error, n_set_aside,
     )  # fmt: skip
-    log.info("scores, tables and leaderboard: %s", without_credentials(config.run))
+    log.info("scores, tables and leaderboard: %s", redact(config.run))
     if n_set_aside:
         log.error("shards were set aside (see failed/); the same call tries them again")
         return EXIT_INCOMPLETE

@@ -18,10 +18,14 @@ import pyarrow.parquet as pq
 from PIL import Image
 from webdataset import TarWriter
 
-from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, setting
-from jobs.pipeline.retrying import storage_errors
-from jobs.pipeline.shards import IMAGE_SUFFIXES, JSON_SUFFIX, MASK_SUFFIX
-from jobs.pipeline.storage import join, open_filesystem, without_credentials
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.exit_status import EXIT_DONE
+from jobs.pipeline.command.settings import setting
+from jobs.pipeline.errors import CallError
+from jobs.pipeline.shards.members import IMAGE_SUFFIXES, JSON_SUFFIX, MASK_SUFFIX
+from jobs.pipeline.storage.filesystem import join, open_filesystem
+from jobs.pipeline.storage.redaction import redact
+from jobs.pipeline.storage.retry import storage_errors
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +71,13 @@ def pack(config: PackConfig, as_json: bool) -> int:
     if config.shard_size < 1:
         raise CallError(f"shard_size={config.shard_size}: expected 1 or more")
     entries = KINDS[config.kind](Path(config.manifest))
-    shown = without_credentials(config.out)
-    with storage_errors(f"out={shown}"):
+    redacted = redact(config.out)
+    with storage_errors(f"out={redacted}"):
         written = _write_shards(entries, config)
     if as_json:
-        sys.stdout.write(json.dumps({"out": shown, **written}) + "\n")
+        sys.stdout.write(json.dumps({"out": redacted, **written}) + "\n")
     else:
-        sys.stdout.write(f"{shown}\n")
+        sys.stdout.write(f"{redacted}\n")
     return EXIT_DONE
 
 
@@ -86,9 +90,7 @@ def _write_shards(entries: list[Entry], config: PackConfig) -> dict[str, dict[st
     fs, out = open_filesystem(config.out)
     present = fs.glob(join(out, "*.tar")) if fs.exists(out) else []
     if present and not config.overwrite:
-        raise CallError(
-            f"out={without_credentials(config.out)}: holds shards; overwrite=true replaces them"
-        )
+        raise CallError(f"out={redact(config.out)}: holds shards; overwrite=true replaces them")
     for path in present:
         fs.rm(path)
     fs.makedirs(out, exist_ok=True)

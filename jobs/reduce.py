@@ -6,10 +6,13 @@ import logging
 import sys
 from dataclasses import dataclass
 
-from jobs.pipeline.command_line import EXIT_DONE, run_command, setting
-from jobs.pipeline.leaderboard import print_leaderboard
-from jobs.pipeline.storage import join, without_credentials
-from jobs.pipeline.summary import summarise_run
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.exit_status import EXIT_DONE
+from jobs.pipeline.command.settings import setting
+from jobs.pipeline.results.leaderboard import print_leaderboard
+from jobs.pipeline.results.summary import summarise_run
+from jobs.pipeline.storage.filesystem import join
+from jobs.pipeline.storage.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ class ReduceConfig:
 def reduce_run(config: ReduceConfig, as_json: bool) -> int:
     """Reduce the scores of a run to a leaderboard and to tables per model and per concept."""
     summary = summarise_run(config.run)
-    log.info("wrote %s", join(without_credentials(config.run), "summary"))
+    log.info("wrote %s", join(redact(config.run), "summary"))
     if as_json:
         sys.stdout.write(summary.to_json())
     else:

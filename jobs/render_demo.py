@@ -17,11 +17,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, setting
-from jobs.world.prompts import prompt
-from jobs.world.render import random_pose, render
-from jobs.world.scenes import SCENES, Scene
-from jobs.world.subjects import SUBJECTS, Subject, concepts, damaged
+from jobs.demo.world.prompts import prompt
+from jobs.demo.world.render import random_pose, render
+from jobs.demo.world.scenes import SCENES, Scene
+from jobs.demo.world.subjects import SUBJECTS, Subject, concepts, damaged
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.exit_status import EXIT_DONE
+from jobs.pipeline.command.settings import setting
+from jobs.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
 

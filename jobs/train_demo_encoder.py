@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, section, setting
-from jobs.training.settings import TrainingConfig
+from jobs.demo.training.settings import TrainingConfig
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.exit_status import EXIT_DONE
+from jobs.pipeline.command.settings import section, setting
+from jobs.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +49,10 @@ def train_demo_encoder(config: TrainDemoEncoderConfig, as_json: bool) -> int:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    from jobs.training.claims import glance, take_photos
-    from jobs.training.loop import Training
-    from jobs.training.model import save_checkpoint
-    from jobs.world.subjects import concepts
+    from jobs.demo.training.claims import glance, take_photos
+    from jobs.demo.training.loop import Training
+    from jobs.demo.training.model import save_checkpoint
+    from jobs.demo.world.subjects import concepts
     from masc_core.defaults import DEMO_MAX_NUM_PATCHES
     from masc_core.metric import MaSC
 

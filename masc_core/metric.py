@@ -23,8 +23,8 @@ import torch
 from PIL import Image
 
 from masc_core import defaults
+from masc_core.aggregators import AGGREGATORS, EncodedBatch
 from masc_core.encoder import Encoder, Grid
-from masc_core.further_metrics import FURTHER_METRICS, EncodedBatch
 from masc_core.masks import foreground_fraction, mask_weights
 from masc_core.similarity import masked_max_cosine, unit
 from masc_core.subject import require_stripper, strip_subject, subject_found
@@ -206,7 +206,7 @@ class MaSC:
         self.fg_threshold = fg_threshold
         self.stripper: defaults.Stripper = stripper
         self.reference_reduction = reference_reduction
-        self._further = {name: FURTHER_METRICS[name] for name in further}
+        self._further = {name: AGGREGATORS[name] for name in further}
         self._texts: OrderedDict[str, EncodedText] = OrderedDict()
 
     @classmethod

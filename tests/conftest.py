@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from PIL import Image
+from ray.cluster_utils import Cluster
 
-from jobs.world.checkpoint import write_random_checkpoint
+from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
+from tests.commands import Run, command
 from tests.photos import WHY_NOT, Photo, are_there, by_subject
 
 # Ray asks for a token; from the environment every process of every cluster here has the same.
@@ -54,13 +55,30 @@ def fixed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def painted(size: tuple[int, int], seed: int) -> tuple[Image.Image, np.ndarray]:
-    """An image (width, height) of smooth colours, and a mask of an ellipse in it."""
-    rng = np.random.default_rng(seed)
-    width, height = size
-    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-    image = coarse.resize(size, Image.Resampling.BICUBIC)
-    y, x = np.mgrid[:height, :width]
-    centre_x, centre_y = rng.uniform(0.3, 0.7, 2) * (width, height)
-    inside = ((x - centre_x) / (0.3 * width)) ** 2 + ((y - centre_y) / (0.3 * height)) ** 2 < 1
-    return image, inside.astype(np.uint8) * 255
+@pytest.fixture(scope="session")
+def cluster_address() -> Iterator[str]:
+    """A Ray cluster of one node with two cores, which the tests share."""
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+    )
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture
+def evaluate(cluster_address: str, naflex_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
+    """`jobs.evaluate` with the small encoder, on `tmp_path`'s shards, into `tmp_path/run`."""
+
+    def call(*words: str) -> Run:
+        return command(
+            "evaluate",
+            f"samples={tmp_path}/generations-*.tar",
+            f"references={tmp_path}/references-*.tar",
+            f"run={tmp_path}/run",
+            f"encoder.name_or_path={naflex_checkpoint}",
+            "encoder.max_num_patches=64",
+            f"ray.address={cluster_address}",
+            *words,
+        )
+
+    return call

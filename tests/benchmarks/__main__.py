@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from jobs.pipeline.command_line import EXIT_DONE, CallError, run_command, setting
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.exit_status import EXIT_DONE
+from jobs.pipeline.command.settings import setting
+from jobs.pipeline.errors import CallError
 from tests.benchmarks import (
     efficiency,
     input_side,

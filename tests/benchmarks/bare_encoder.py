@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from jobs.pipeline.allocator import ENVIRONMENT
+from jobs.pipeline.cluster.allocator import ENVIRONMENT
 from masc_core.defaults import Dtype
 
 

@@ -16,17 +16,19 @@ import pyarrow as pa
 import ray
 from ray.cluster_utils import Cluster
 
-from jobs.pipeline.checkpoint import Checkpoint
-from jobs.pipeline.cluster import Layout
-from jobs.pipeline.config import EvaluateConfig
-from jobs.pipeline.driver import Driver
-from jobs.pipeline.plan import Counts, Plan, ShardReport, Timings
-from jobs.pipeline.progress import Progress
-from jobs.pipeline.reference_index import ReferenceEntry, ReferenceIndex
-from jobs.pipeline.rows import OK, scores_schema
-from jobs.pipeline.run_directory import RunDirectory, Shard
-from jobs.pipeline.storage import Version
-from jobs.pipeline.worker import Place
+from jobs.pipeline.cluster.driver import Driver
+from jobs.pipeline.cluster.layout import Layout
+from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.worker import Place
+from jobs.pipeline.evaluation_config import EvaluateConfig
+from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.reports import Counts, ShardReport, Timings
+from jobs.pipeline.run.rows import OK, scores_schema
+from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.scoring.checkpoint import Checkpoint
+from jobs.pipeline.scoring.plan import Plan
+from jobs.pipeline.scoring.reference_index import ReferenceEntry, ReferenceIndex
+from jobs.pipeline.storage.versions import Version
 from tests.benchmarks.figures import Figure, at_most
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from jobs.world.checkpoint import write_random_checkpoint
+from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core import Encoder
 from masc_core.defaults import Dtype
 from masc_core.device import default_batch_size, release_cached_memory, upload

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.pipeline.rows import SCORES_SCHEMA
+from jobs.pipeline.run.rows import SCORES_SCHEMA
 from tests.benchmarks.figures import Figure, alternate, at_most, median_ratio
 
 N_MODELS = 20

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jobs.world.checkpoint import write_random_checkpoint
-from jobs.world.render import random_pose, render
-from jobs.world.scenes import SCENES
-from jobs.world.subjects import SUBJECTS
+from jobs.demo.world.checkpoint import write_random_checkpoint
+from jobs.demo.world.render import random_pose, render
+from jobs.demo.world.scenes import SCENES
+from jobs.demo.world.subjects import SUBJECTS
 
 N_SCENES = 2
 """So few that prompts repeat, as they do in a sweep over models and seeds."""

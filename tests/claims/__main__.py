@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobs.pipeline.command_line import EXIT_DONE, run_command, setting
-from jobs.world.subjects import concepts
+from jobs.demo.world.subjects import concepts
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.exit_status import EXIT_DONE
+from jobs.pipeline.command.settings import setting
 from masc_core import MaSC
 from masc_core.defaults import DEMO, DEMO_MAX_NUM_PATCHES
 from tests.benchmarks.figures import show

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jobs.training import claims
-from jobs.world.subjects import Subject
+from jobs.demo.training import claims
+from jobs.demo.world.subjects import Subject
 from masc_core import MaSC
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.photos import Photo

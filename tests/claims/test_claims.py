@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jobs.training import claims
-from jobs.world.subjects import concepts
+from jobs.demo.training import claims
+from jobs.demo.world.subjects import concepts
 from masc_core import MaSC
 from tests.claims.figures import MOST_LOST, MOST_MOVED, on_real_photos
 from tests.photos import Photo

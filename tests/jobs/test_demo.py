@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.jobs.conftest import command
+from tests.commands import command
 
 RIGHT_SCENE = ("faithful", "wrong_subject", "damaged")
 WRONG_SCENE = ("wrong_scene", "copy_paste", "noise")

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.pipeline.rows import SCORES_SCHEMA
-from tests.jobs.conftest import Run, command, description_of, rows_of
-from tests.jobs.shards import Member, generation, png, reference, write_tar
+from jobs.pipeline.run.rows import SCORES_SCHEMA
+from tests.commands import Run, command, description_of, rows_of
 from tests.photos import Photo
+from tests.shards import Member, generation, png, reference, write_tar
 
 TOLERANCE = 1e-5
 

@@ -16,11 +16,11 @@ import pytest
 from PIL.PngImagePlugin import PngInfo
 from ray.cluster_utils import Cluster
 
-from tests.conftest import painted
-from tests.jobs.conftest import command, description_of, rows_of
-from tests.jobs.driving import Evaluation, kill, until, workers
-from tests.jobs.shards import Member, generation, reference, write_tar
+from tests.commands import command, description_of, rows_of
+from tests.driving import Evaluation, kill, until, workers
 from tests.jobs.test_evaluate import write_good_shards
+from tests.pictures import painted
+from tests.shards import Member, generation, reference, write_tar
 
 N_SHARDS = 24
 N_SAMPLES = 10

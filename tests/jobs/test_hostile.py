@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.pipeline.leaderboard import print_leaderboard
-from jobs.pipeline.summary import summarise_run
-from tests.jobs.scoring import SmallScorer, small_scorer
-from tests.jobs.shards import generation, write_tar
+from jobs.pipeline.results.leaderboard import print_leaderboard
+from jobs.pipeline.results.summary import summarise_run
+from tests.pipeline.scoring.small_scorer import SmallScorer, small_scorer
+from tests.shards import generation, write_tar
 
 FORBIDDEN = ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 CHANGING = ("os.rename", "os.remove", "os.symlink", "os.link", "os.mkdir", "os.chmod")

@@ -20,7 +20,7 @@ from PIL import Image
 from ray.cluster_utils import Cluster
 from s3fs import S3FileSystem
 
-from tests.conftest import painted
+from tests.commands import Run, command, rows_of
 from tests.faults.proxy import Fault, FaultyProxy, Rule
 from tests.faults.s3 import (
     KEY_ID,
@@ -31,8 +31,8 @@ from tests.faults.s3 import (
     s3_server,
     upload,
 )
-from tests.jobs.conftest import Run, command, rows_of
 from tests.jobs.test_evaluate import write_good_shards
+from tests.pictures import painted
 
 N_SHARDS = 4
 N_SAMPLES = 6

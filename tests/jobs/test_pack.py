@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from jobs.pack import PackConfig, pack
-from jobs.pipeline.command_line import CallError
-from jobs.pipeline.shards import read_samples
-from tests.conftest import painted
+from jobs.pipeline.errors import CallError
+from jobs.pipeline.shards.reading import read_samples
+from tests.pictures import painted
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.test_summary import sample, unscored, write_part
+from tests.pipeline.results.test_summary import sample, unscored, write_part
 
 ROOT = Path(__file__).parents[2]
 

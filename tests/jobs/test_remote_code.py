@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.pipeline.checkpoint import CONFIGURATIONS, find_checkpoint
-from jobs.pipeline.command_line import CallError
-from jobs.pipeline.config import EncoderConfig
+from jobs.pipeline.errors import CallError
+from jobs.pipeline.scoring.checkpoint import CONFIGURATIONS, find_checkpoint
+from jobs.pipeline.scoring.config import EncoderConfig
 from masc_core import MaSC
-from tests.jobs.conftest import command
-from tests.jobs.shards import generation, reference, write_tar
+from tests.commands import command
+from tests.shards import generation, reference, write_tar
 
 CODE = """
 from pathlib import Path

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from jobs import render_demo
-from jobs.world.scenes import SCENES, Scene
-from jobs.world.subjects import SUBJECTS, Subject
+from jobs.demo.world.scenes import SCENES, Scene
+from jobs.demo.world.subjects import SUBJECTS, Subject
 from masc_core.subject import strip_subject
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from masc_core import Encoder, cpu_attention
-from tests.conftest import painted
+from tests.pictures import painted
 
 
 @pytest.mark.parametrize("n_heads", [1, 4, 5])

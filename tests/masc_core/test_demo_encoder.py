@@ -9,15 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs.pipeline.checkpoint import find_checkpoint
-from jobs.pipeline.config import EncoderConfig
-from jobs.world.prompts import prompt
-from jobs.world.render import random_pose, render
-from jobs.world.scenes import SCENES
-from jobs.world.subjects import SUBJECTS
+from jobs.demo.world.prompts import prompt
+from jobs.demo.world.render import random_pose, render
+from jobs.demo.world.scenes import SCENES
+from jobs.demo.world.subjects import SUBJECTS
+from jobs.pipeline.scoring.checkpoint import find_checkpoint
+from jobs.pipeline.scoring.config import EncoderConfig
 from masc_core import Encoder, MaSC
 from masc_core.defaults import DEMO_CHECKPOINT
-from tests.conftest import painted
+from tests.pictures import painted
 
 
 @pytest.fixture(scope="module")

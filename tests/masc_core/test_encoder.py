@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from masc_core import Encoder
-from tests.conftest import painted
+from tests.pictures import painted
 
 
 def test_naflex_is_told_by_the_configuration_and_not_by_the_name(

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from masc_core import Encoder, Generation, MaSC
-from masc_core.further_metrics import FURTHER_METRICS, EncodedBatch
-from tests.conftest import painted
+from masc_core.aggregators import AGGREGATORS, EncodedBatch
+from tests.pictures import painted
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_further_metric_sees_the_batch_and_adds_its_score(
         assert batch.tokens.shape[:2] == (len(batch.prepared), len(batch.prepared[0].weights))
         return [float((each.weights >= 0.5).float().mean()) for each in batch.prepared]
 
-    monkeypatch.setitem(FURTHER_METRICS, "foreground_share", foreground_share)
+    monkeypatch.setitem(AGGREGATORS, "foreground_share", foreground_share)
     asking = MaSC(masc.encoder, further=["foreground_share"])
     image, mask = painted((160, 160), 1)
     score = asking.score(image, mask, image, mask, "a cat")

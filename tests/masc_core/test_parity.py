@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from masc_core import Generation, MaSC
-from tests.conftest import painted
 from tests.photos import Photo
+from tests.pictures import painted
 
 TOLERANCE = 1e-5
 PROMPT = "a photo of a {} on the beach, with a red ball"

@@ -15,7 +15,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jobs.pipeline.command_line import EXIT_DONE, EXIT_INCOMPLETE, run_command, setting
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE
+from jobs.pipeline.command.settings import setting
 from tests.soak.cycle import Cycle, Tally
 from tests.soak.faults import FAULTS, draws
 from tests.soak.world import Size, World, world

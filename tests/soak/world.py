@@ -15,10 +15,10 @@ import pyarrow.dataset as pads
 from ray.cluster_utils import Cluster
 from s3fs import S3FileSystem
 
-from jobs.world.checkpoint import write_random_checkpoint
+from jobs.demo.world.checkpoint import write_random_checkpoint
 from tests.faults.proxy import FaultyProxy
 from tests.faults.s3 import client_environment, environment, s3_server, upload
-from tests.jobs.shards import generation, reference, write_tar
+from tests.shards import generation, reference, write_tar
 
 PHOTOS = "photos"
 RESULTS = "results"

@@ -1,0 +1,1 @@
+"""The demo: the rendered world, and the training of its encoder."""

@@ -1,0 +1,1 @@
+"""Shard jobs on Ray: driver, workers, queue, stopping, progress. Knows no metric."""

@@ -1,0 +1,48 @@
+"""How many workers, on which cluster, and within what limits: typed, each default once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.pipeline.command.settings import setting
+from jobs.pipeline.errors import CallError
+
+
+@dataclass
+class WorkersConfig:
+    count: int | str = setting(
+        "auto", "number of workers; auto: one a GPU, or one a machine without GPUs"
+    )
+    gpus: float | str = setting("auto", "GPUs a worker; auto: 1 on a cluster with GPUs, else 0")
+    cpus: int | str = setting("auto", "CPU cores a worker; auto: an equal share of the cluster's")
+    batch_size: int | str = setting("auto", "images a forward pass; auto: by the device's memory")
+
+
+@dataclass
+class RayConfig:
+    address: str | None = setting(
+        None, "cluster to join (auto, or HOST:PORT); null: $RAY_ADDRESS, else Ray on this machine"
+    )
+
+
+@dataclass
+class LimitsConfig:
+    max_error_rate: float = setting(0.01, "share of error rows above which the exit status is 2")
+    max_shard_attempts: int = setting(3, "attempts at a shard before it is set aside in failed/")
+    max_image_pixels: int = setting(64_000_000, "larger images are errors, not decoded")
+    grace_seconds: float = setting(
+        20.0, "after SIGTERM or Ctrl-C: how long shards that were begun may take"
+    )
+
+
+def number_or_auto(value: float | str, name: str, least: float) -> float | None:
+    """The number, or None for "auto".
+
+    Raises:
+        CallError: neither, or less than `least`.
+    """
+    if value == "auto":
+        return None
+    if isinstance(value, int | float) and value >= least:
+        return float(value)
+    raise CallError(f"{name}={value}: expected auto or a number, {least:g} or more")

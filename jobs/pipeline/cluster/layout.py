@@ -1,0 +1,66 @@
+"""How many workers of what size fit on a cluster."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import ray
+
+from jobs.pipeline.cluster.config import WorkersConfig, number_or_auto
+
+MAX_AUTO_CPUS = 16
+"""Cores that a GPU worker takes at most by itself: decoding for one GPU does not ask for more."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many workers there are, and what each holds."""
+
+    count: int
+    gpus: float
+    cpus: int
+    batch_size: int | None
+    """Images a forward pass; None lets each worker choose for its device."""
+
+
+def layout_of_cluster(config: WorkersConfig, n_shards: int) -> Layout:
+    """Workers for the cluster that was joined, no more of them than shards.
+
+    Raises:
+        CallError: a setting out of range.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return fit(config, nodes, n_shards)
+
+
+def fit(config: WorkersConfig, nodes: list[dict[str, float]], n_shards: int) -> Layout:
+    """`layout_of_cluster` for nodes with these resources ({"CPU": 8, "GPU": 1}, ...)."""
+    gpus = number_or_auto(config.gpus, "workers.gpus", least=0)
+    if gpus is None:
+        gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
+    if gpus > 0:
+        room = [math.floor(node.get("GPU", 0) / gpus) for node in nodes]
+    else:
+        room = [1 if node.get("CPU", 0) >= 1 else 0 for node in nodes]
+    count = number_or_auto(config.count, "workers.count", least=1)
+    if count is None:
+        # A worker without a shard would only load its encoder.
+        count = max(1, min(sum(room), n_shards))
+    cpus = number_or_auto(config.cpus, "workers.cpus", least=1)
+    if cpus is None:
+        cpus = _cpu_share(nodes, room, int(count), at_most=MAX_AUTO_CPUS if gpus else None)
+    batch_size = number_or_auto(config.batch_size, "workers.batch_size", least=1)
+    return Layout(int(count), gpus, int(cpus), None if batch_size is None else int(batch_size))
+
+
+def _cpu_share(
+    nodes: list[dict[str, float]], room: list[int], count: int, at_most: int | None
+) -> int:
+    """Cores for each of `count` workers, if they spread over the nodes that have room."""
+    usable = [(node.get("CPU", 0), n) for node, n in zip(nodes, room, strict=True) if n]
+    if not usable:
+        return 1
+    per_node = math.ceil(count / len(usable))
+    share = min(int(cpus // max(1, min(n, count) if n > 1 else per_node)) for cpus, n in usable)
+    return max(1, share if at_most is None else min(share, at_most))

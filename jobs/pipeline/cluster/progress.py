@@ -1,0 +1,91 @@
+"""How far a run is: a live bar on a terminal, a line every few seconds elsewhere. On stderr."""
+
+from __future__ import annotations
+
+import logging
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from jobs.pipeline.run.reports import Counts
+
+log = logging.getLogger(__name__)
+
+LINE_SECONDS = 5.0
+
+
+class Progress:
+    """Shows shards, samples, samples a second, errors and the time left. A context manager."""
+
+    def __init__(self, n_shards: int) -> None:
+        """Progress through `n_shards`."""
+        self._n_shards = n_shards
+        self._began: float | None = None
+        self._last_line = time.monotonic()
+        console = Console(stderr=True)
+        self._bar = (
+            Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("shards · {task.fields[detail]} ·"),
+                TimeElapsedColumn(),
+                TextColumn("· left"),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("scoring", total=self._n_shards, detail="starting")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, n_shards_done: int, counts: Counts, n_workers: int) -> None:
+        """Show the state, if it is time to; `n_workers` are those that score by now."""
+        now = time.monotonic()
+        if self._began is None and n_workers:
+            # Loading the encoder is not scoring: a rate that counted it would start far too low.
+            self._began = now
+        seconds = now - self._began if self._began is not None else 0.0
+        rate = counts.total / seconds if seconds > 0 else 0.0
+        detail = f"{counts.total:,} samples · {rate:,.1f}/s · {counts.error:,} errors"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=n_shards_done, detail=detail)
+        elif now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            log.info(
+                "%d/%d shards · %s · workers: %d · %s left",
+                n_shards_done,
+                self._n_shards,
+                detail,
+                n_workers,
+                self._time_left(n_shards_done, seconds),
+            )
+
+    def _time_left(self, n_shards_done: int, seconds: float) -> str:
+        if not n_shards_done:
+            return "?"
+        left = seconds / n_shards_done * (self._n_shards - n_shards_done)
+        return f"{int(left) // 3600}:{int(left) // 60 % 60:02d}:{int(left) % 60:02d}"

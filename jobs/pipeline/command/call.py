@@ -1,0 +1,154 @@
+"""How every command is asked for: `python -m jobs.NAME [FILE.yaml ...] [key=value ...]`.
+
+A command is a dataclass of settings and a function. This module turns the words of the call into
+that dataclass (OmegaConf over the typed schema, later words win), prints `--help` from the schema,
+and turns a wrong call into one line and exit status 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast, get_origin
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.text import Text
+
+from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_WRONG_CALL
+from jobs.pipeline.command.help import print_help
+from jobs.pipeline.command.messages import MessageFormatter, printable
+from jobs.pipeline.command.settings import Config, _settings
+from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.storage.redaction import scrub
+
+log = logging.getLogger(__name__)
+
+
+def run_command(
+    name: str, schema: type[Config], body: Callable[[Config, bool], int], argv: list[str]
+) -> int:
+    """Parse `argv` into `schema`, call `body(config, as_json)` and return its exit status.
+
+    `body` raises `CallError` for what is wrong with the call, and `StorageError` for a storage that
+    does not answer; these, and a wrong command line, are one line on stderr and status 1.
+    """
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(MessageFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    level = os.environ.get("LOG_LEVEL", "INFO").upper()
+    logging.basicConfig(level=level, handlers=[to_stderr])
+    if "--help" in argv or "-h" in argv:
+        print_help(name, schema, body.__doc__ or "")
+        return EXIT_DONE
+    as_json = "--json" in argv
+    try:
+        config = parse([word for word in argv if word != "--json"], schema)
+        return body(config, as_json)
+    except KeyboardInterrupt as error:
+        log.error("interrupted: %s", str(error) or "SIGINT")
+        return EXIT_INCOMPLETE
+    except (CallError, StorageError) as error:
+        one_line = " ".join(printable(scrub(str(error))).split())
+        shown = Text.assemble((f"jobs.{name}:", "red"), " ", one_line)
+        Console(stderr=True, soft_wrap=True).print(shown)
+        return EXIT_WRONG_CALL
+    except Exception:  # Python's own traceback would show the credentials in a URL
+        log.exception("jobs.%s: an error that was not foreseen", name)
+        return EXIT_WRONG_CALL
+
+
+def parse(words: list[str], schema: type[Config]) -> Config:
+    """The settings that `words` (YAML files and `key=value`) ask for; later words win.
+
+    Raises:
+        CallError: a file that cannot be read, an unknown key (the nearest known one is named), a
+            value of the wrong type, or a required setting that is not given.
+    """
+    known = dict(_settings(schema))
+    merged = OmegaConf.structured(schema)
+    for word in words:
+        given, source = _read_word(word, known)
+        _reject_unknown(given, known, source)
+        for key, (hint, _) in known.items():
+            value = OmegaConf.select(given, key)
+            if get_origin(hint) is list and isinstance(value, str):
+                OmegaConf.update(given, key, [value])
+        try:
+            merged = OmegaConf.merge(merged, given)
+        except OmegaConfBaseException as error:
+            where = f"{error.full_key}: " if error.full_key else ""
+            raise CallError(f"{source}: {where}{str(error).splitlines()[0]}") from error
+    for key in sorted(OmegaConf.missing_keys(merged)):
+        raise CallError(f"{key}= is required: {known[key][1].metadata['help']} (see --help)")
+    try:
+        return cast(Config, OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:
+        raise CallError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+
+
+def _read_word(word: str, known: dict[str, tuple[Any, Any]]) -> tuple[DictConfig, str]:
+    """One word of the call as a configuration, with the name to call it by in an error."""
+    key, separator, text = word.partition("=")
+    if separator and not word.startswith("-"):
+        return _read_override(key, text, known), word
+    if word.endswith((".yaml", ".yml")):
+        if not Path(word).is_file():
+            raise CallError(f"{word}: no such configuration file")
+        try:
+            loaded = OmegaConf.load(word)
+        except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+            raise CallError(f"{word}: not readable as YAML: {error}") from error
+        if not isinstance(loaded, DictConfig):
+            raise CallError(f"{word}: expected a mapping of settings at the top level")
+        return loaded, word
+    raise CallError(f"{word}: expected FILE.yaml, key=value, --json or --help")
+
+
+def _read_override(key: str, text: str, known: dict[str, tuple[Any, Any]]) -> DictConfig:
+    """`key=text`, the text read as YAML; but a list setting takes a bare URL as it stands.
+
+    URLs with brace ranges (`{000..007}.tar`) would otherwise be YAML mappings.
+    """
+    is_list = key in known and get_origin(known[key][0]) is list
+    value: Any = text
+    if not is_list or text.startswith("["):
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+    given = OmegaConf.create()
+    OmegaConf.update(given, key, value)
+    return given
+
+
+def _reject_unknown(given: DictConfig, known: dict[str, Any], source: str) -> None:
+    groups = {key.rpartition(".")[0] for key in known}
+    for key in _leaves(given):
+        if key in known:
+            continue
+        if key in groups:
+            raise CallError(f"{source}: {key} is a group of settings, not a setting")
+        nearest = max(known, key=lambda name: _likeness(key, name))
+        raise CallError(f"{source}: unknown setting {key!r}; did you mean {nearest!r}?")
+
+
+def _likeness(typed: str, name: str) -> float:
+    """How like a known setting's name the typed one is, in [0, 1]; a prefix is a good match."""
+    (group, _, last), (known_group, _, known_last) = typed.rpartition("."), name.rpartition(".")
+    whole = difflib.SequenceMatcher(None, typed, name).ratio()
+    start = difflib.SequenceMatcher(None, last, known_last[: len(last)]).ratio()
+    return max(whole, start if group == known_group else 0.0)
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in map(str, config):
+        value = None if OmegaConf.is_missing(config, key) else config._get_node(key)
+        if isinstance(value, DictConfig) and not value._is_none():
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"

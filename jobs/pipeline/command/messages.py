@@ -1,0 +1,29 @@
+"""What people are shown: without credentials, and without what a terminal would obey.
+
+Keys, names and prompts come from strangers' shards, and errors of storage drivers quote whole URLs;
+both end in log lines. What a command shows passes here on its way out.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from jobs.pipeline.storage.redaction import scrub
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with a space for every character that a terminal may obey."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+class MessageFormatter(logging.Formatter):
+    """Log lines that are scrubbed and printable: one line a message, and its traceback's lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line without a traceback."""
+        return printable(scrub(super().formatMessage(record)))
+
+    def formatException(self, ei: Any) -> str:
+        """The traceback."""
+        return "\n".join(printable(scrub(line)) for line in super().formatException(ei).split("\n"))

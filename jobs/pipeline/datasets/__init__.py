@@ -1,0 +1,1 @@
+"""Trees and lists of images on disk, as entries to pack."""

@@ -1,0 +1,1 @@
+"""From rows to figures: summary, intervals, leaderboard."""

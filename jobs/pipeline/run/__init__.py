@@ -1,0 +1,1 @@
+"""A run: its parts, their columns, its fingerprint, record and lease."""

@@ -1,0 +1,207 @@
+"""The directory of a run: what is committed, what was given up on, and what is still to do.
+
+    RUN/run.json                    configuration, fingerprint, versions, counts, timings, state
+    RUN/driver.json                 the driver that has the run now (`claim`)
+    RUN/scores/<shard-id>.parquet   one committed part a shard
+    RUN/failed/<shard-id>.json      a shard given up on
+
+The appearing of a part under its final name is its commit. Its footer says what it was made from,
+so that a resumed run knows which parts still stand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.pipeline.errors import CallError, CommitError, StorageError
+from jobs.pipeline.run.fingerprint import Fingerprint, differing
+from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, join, open_filesystem
+from jobs.pipeline.storage.redaction import redact
+from jobs.pipeline.storage.retry import ATTEMPTS, reason_of, storage_errors, with_retries
+from jobs.pipeline.storage.writing import write_in_one_step
+
+FOOTER_KEY = b"masc"
+"""Key of the part's own metadata in its Parquet footer: JSON, {"fingerprint", "source"}."""
+
+
+class RunDirectory:
+    """A run's directory, local or on object storage."""
+
+    def __init__(self, url: str) -> None:
+        """Name the directory; nothing is read or written yet."""
+        self.url = url
+        self._fs, self._path = open_filesystem(url, keeps_listings=False)
+
+    def prepare(self, fingerprint: Fingerprint, overwrite: bool) -> None:
+        """Make sure that what the directory holds was made by the same configuration.
+
+        Raises:
+            CallError: it was not, naming the keys that differ; or the place cannot be written to.
+        """
+        redacted = redact(self.url)
+        try:
+            with storage_errors(redacted):
+                if overwrite:
+                    self._remove_results()
+                self._fs.makedirs(join(self._path, "scores"), exist_ok=True)
+        except (StorageError, FileNotFoundError) as error:
+            raise CallError(f"run={redacted}: cannot be written to: {reason_of(error)}") from error
+        described = self.read_description()
+        if described is not None:
+            self._refuse_difference(fingerprint, described.get("fingerprint", {}))
+
+    def read_description(self) -> dict[str, Any] | None:
+        """What `run.json` says; None where there is none."""
+        try:
+            return json.loads(self._read("run.json"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            redacted = redact(self.url)
+            raise CallError(f"run={redacted}: run.json is not JSON: {error}") from error
+
+    def describe(self, description: dict[str, Any]) -> None:
+        """Write `run.json`."""
+        self._write("run.json", _json(description))
+
+    def read_lease(self) -> dict[str, Any] | None:
+        """What `driver.json` says; None where there is none, or none that is JSON.
+
+        Raises:
+            StorageError: it cannot be read, now; this one is not asked for again.
+        """
+        try:
+            return json.loads(self._read("driver.json", attempts=1))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write_lease(self, document: dict[str, Any] | None) -> None:
+        """Write `driver.json`; None removes it.
+
+        Raises:
+            StorageError: it cannot be written, now; this is not tried again.
+        """
+        if document is None:
+            self._remove("driver.json")
+        else:
+            self._write("driver.json", _json(document), attempts=1)
+
+    def still_to_do(self, shards: Iterable[Shard], fingerprint: Fingerprint) -> list[Shard]:
+        """The shards without a part, or whose part was made from another version of them.
+
+        Of the others, a note in `failed/` is removed: the worker that committed the part may have
+        died before it could say so, or belonged to a driver that is dead.
+
+        Raises:
+            CallError: a part was made by another configuration.
+        """
+        present = set(self.parts())
+        candidates = list(shards)
+        with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
+            stands = pool.map(
+                lambda shard: shard.id in present and self._is_current(shard, fingerprint),
+                candidates,
+            )
+            to_do = [shard for shard, done in zip(candidates, stands, strict=True) if not done]
+        done = {shard.id for shard in candidates} - {shard.id for shard in to_do}
+        for shard_id in done.intersection(self._ids("failed", ".json")):
+            self._remove(f"failed/{shard_id}.json")
+        return to_do
+
+    def parts(self) -> list[str]:
+        """The ids of the committed parts."""
+        return self._ids("scores", ".parquet")
+
+    def commit(self, shard: Shard, table: pa.Table, fingerprint: Fingerprint) -> None:
+        """Write the shard's part, in one step.
+
+        Raises:
+            CommitError: it cannot be written, for good or for too long.
+        """
+        footer = {"fingerprint": fingerprint, "source": shard.source}
+        buffer = pa.BufferOutputStream()
+        pq.write_table(
+            table.replace_schema_metadata({FOOTER_KEY: json.dumps(footer)}),
+            buffer,
+            compression="zstd",
+        )
+        content = buffer.getvalue().to_pybytes()
+        try:
+            self._write(f"scores/{shard.id}.parquet", content)
+            self._remove(f"failed/{shard.id}.json")
+        except StorageError as error:
+            redacted = f"run={redact(self.url)}"
+            raise CommitError(redacted, f"cannot be written to: {error.reason}") from error
+
+    def set_aside(self, shard: Shard, attempts: int, error: str) -> None:
+        """Note a shard that was given up on; it is tried again by the next call."""
+        note = {"url": redact(shard.url), "attempts": attempts, "error": error}
+        self._write(f"failed/{shard.id}.json", _json(note))
+
+    def _is_current(self, shard: Shard, fingerprint: Fingerprint) -> bool:
+        path = join(self._path, "scores", f"{shard.id}.parquet")
+
+        def read_footer() -> dict[str, Any]:
+            with self._fs.open(path, "rb") as file:
+                return json.loads((pq.read_metadata(file).metadata or {}).get(FOOTER_KEY, b"{}"))
+
+        try:
+            footer = with_retries(path, read_footer)
+        except pa.ArrowInvalid:
+            return False  # not Parquet: its writer's storage is not as atomic as promised
+        self._refuse_difference(fingerprint, footer.get("fingerprint", {}))
+        return footer.get("source") == shard.source
+
+    def _ids(self, folder: str, suffix: str) -> list[str]:
+        """The shards that have a file there."""
+        try:
+            names = with_retries(
+                redact(self.url),
+                lambda: self._fs.ls(join(self._path, folder), detail=False),
+            )
+        except FileNotFoundError:
+            return []
+        files = [name.rpartition("/")[2] for name in names]
+        return [name.removesuffix(suffix) for name in files if name.endswith(suffix)]
+
+    def _refuse_difference(self, ours: Fingerprint, theirs: Fingerprint) -> None:
+        if differences := differing(ours, theirs):
+            raise CallError(
+                f"run={redact(self.url)} was made with another configuration: "
+                f"{'; '.join(differences)}. Name another run, or start it anew with overwrite=true"
+            )
+
+    def _remove_results(self) -> None:
+        """Remove what a run writes, and nothing else that may lie there."""
+        for name in ("run.json", "scores", "failed", "summary", "report"):
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        path = join(self._path, name)
+
+        def remove() -> None:
+            if self._fs.exists(path):
+                self._fs.rm(path, recursive=True)
+
+        # Another process may have removed it between the two.
+        with suppress(FileNotFoundError):
+            with_retries(path, remove)
+
+    def _read(self, name: str, attempts: int = ATTEMPTS) -> bytes:
+        path = join(self._path, name)
+        return with_retries(path, lambda: self._fs.cat_file(path), attempts)
+
+    def _write(self, name: str, content: bytes, attempts: int = ATTEMPTS) -> None:
+        write_in_one_step(self._fs, join(self._path, name), content, attempts)
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,42 @@
+"""What is particular to scoring: typed, each default once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.pipeline.command.settings import setting
+from masc_core import defaults
+
+
+@dataclass
+class EncoderConfig:
+    name_or_path: str = setting(
+        defaults.CHECKPOINT, "SigLIP or SigLIP2 checkpoint: a directory or a hub id; or demo, ours"
+    )
+    revision: str | None = setting(None, "hub branch, tag or commit; null is the default branch")
+    dtype: defaults.Dtype = setting("float32", "precision of the vision tower")
+    max_num_patches: int = setting(
+        defaults.MAX_NUM_PATCHES, "patch budget of a NaFlex encoder; fixed-size ones ignore it"
+    )
+    compile: bool = setting(False, "torch.compile the vision tower")
+    trust_remote_code: bool = setting(
+        False, "let a checkpoint that asks for Python code of its own run it on every worker"
+    )
+
+
+@dataclass
+class MetricConfig:
+    fg_threshold: float = setting(
+        defaults.FG_THRESHOLD, "mask weight from which a patch is foreground"
+    )
+    stripper: defaults.Stripper = setting(
+        "regex", "how the subject leaves the prompt; spacy needs the extra `spacy`"
+    )
+    reference_reduction: defaults.ReferenceReduction = setting(
+        "mean", "how CP against several references becomes one number"
+    )
+    min_fg_fraction: float = setting(
+        0.0, "skip a pair when a mask covers this share of its pixels or less; 0 skips none"
+    )
+    masks: list[str] = setting(["given"], "foreground masks to score with")
+    extra: list[str] = setting([], "further metrics, one column each")

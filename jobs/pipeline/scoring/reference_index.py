@@ -1,0 +1,66 @@
+"""Which references a run has, and which of them a generation is scored against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jobs.pipeline.errors import CallError, SampleError
+
+
+@dataclass(frozen=True)
+class ReferenceEntry:
+    """A reference as the index knows it."""
+
+    key: str
+    shard: str
+    concept: str
+    subject: str | None
+    error: str | None = None
+    """Why it could not be encoded; what needs it is an error in turn."""
+    n_patches: int = 0
+    fg_weight: float = 0.0
+    fg_fraction: float = 0.0
+
+
+class ReferenceIndex:
+    """Which references there are, by key and by concept."""
+
+    def __init__(self, entries: Iterable[ReferenceEntry]) -> None:
+        """Index the entries.
+
+        Raises:
+            CallError: there are none, or two have the same key.
+        """
+        self.by_key: dict[str, ReferenceEntry] = {}
+        self._by_concept: dict[str, list[ReferenceEntry]] = {}
+        for entry in entries:
+            if entry.key in self.by_key:
+                first = self.by_key[entry.key].shard
+                raise CallError(
+                    f"references=: key {entry.key!r} comes twice, in {first} and in {entry.shard}"
+                )
+            self.by_key[entry.key] = entry
+            self._by_concept.setdefault(entry.concept, []).append(entry)
+        if not self.by_key:
+            raise CallError("references=: the shards hold no sample")
+
+    def chosen(self, concept: str, keys: list[str] | None) -> list[ReferenceEntry]:
+        """What a generation is scored against: the references it lists, or all of its concept.
+
+        Raises:
+            SampleError: no such concept or key, or one that could not be encoded.
+        """
+        if keys is None:
+            if concept not in self._by_concept:
+                raise SampleError(f"json: concept {concept!r} has no reference")
+            entries = self._by_concept[concept]
+        else:
+            unknown = [key for key in keys if key not in self.by_key]
+            if unknown:
+                raise SampleError(f"json: references: there is no reference {unknown[0]!r}")
+            entries = [self.by_key[key] for key in keys]
+        for entry in entries:
+            if entry.error is not None:
+                raise SampleError(f"reference {entry.key}: {entry.error}")
+        return entries

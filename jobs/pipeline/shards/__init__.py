@@ -1,0 +1,1 @@
+"""What a shard holds, read and written."""

@@ -1,0 +1,1 @@
+"""Storage through fsspec: open, ask again, redact, write in one step."""

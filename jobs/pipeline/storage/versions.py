@@ -1,0 +1,38 @@
+"""What tells one content of a file from another without reading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.pipeline.storage.filesystem import open_filesystem, scheme_of
+from jobs.pipeline.storage.redaction import redact
+from jobs.pipeline.storage.retry import with_retries
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells one content of a file from another without reading it."""
+
+    size: int | None
+    """Bytes, where the storage says."""
+    tag: str
+    """The storage's own version tag: ETag, or time of change."""
+
+
+def version_of(url: str) -> Version:
+    """The present version of the file at `url`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: the storage does not say.
+    """
+    fs, path = open_filesystem(url)
+    info: dict[str, Any] = with_retries(redact(url), lambda: fs.info(path))
+    tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("content_md5")
+    if tag is None and "mtime" in info:
+        tag = f"{Path(path).stat().st_mtime_ns}" if scheme_of(url) == "file" else info["mtime"]
+    if tag is None:
+        tag = info.get("LastModified") or info.get("updated") or info.get("created") or ""
+    return Version(info.get("size"), str(tag).strip('"'))

@@ -1,0 +1,44 @@
+"""Writing a file in one step: no reader ever sees a part of it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from fsspec import AbstractFileSystem
+
+from jobs.pipeline.storage.retry import ATTEMPTS, with_retries
+
+
+def write_in_one_step(
+    fs: AbstractFileSystem, path: str, content: bytes, attempts: int = ATTEMPTS
+) -> None:
+    """Make `path` hold `content`; no reader ever sees a part of it.
+
+    Locally a file beside it is written, synced and renamed over it; elsewhere it is one PUT.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    write = _write_locally if _is_local(fs) else fs.pipe_file
+    with_retries(path, lambda: write(path, content), attempts)
+
+
+def _write_locally(path: str, content: bytes) -> None:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _is_local(fs: AbstractFileSystem) -> bool:
+    protocol = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
+    return "file" in protocol

@@ -1,0 +1,236 @@
+"""The driver among workers that raise, die and are lost, by a script that hypothesis draws."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobs.pipeline.cluster import driver as driver_module
+from jobs.pipeline.cluster import shard_queue
+from jobs.pipeline.cluster.config import LimitsConfig
+from jobs.pipeline.cluster.driver import Driver, Incomplete
+from jobs.pipeline.cluster.layout import Layout
+from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.stopping import Stop
+from jobs.pipeline.cluster.worker import Place
+from jobs.pipeline.errors import CommitError
+from jobs.pipeline.evaluation_config import EvaluateConfig
+from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.reports import Counts, ShardReport, Timings
+from jobs.pipeline.run.rows import OK, scores_schema
+from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.scoring.checkpoint import Checkpoint
+from jobs.pipeline.scoring.plan import Plan
+from jobs.pipeline.scoring.reference_index import ReferenceEntry, ReferenceIndex
+from jobs.pipeline.storage.versions import Version
+from tests.commands import rows_of
+
+SCORE, RAISE, DIE, DIE_COMMITTED = "score", "raise", "die", "die after the commit"
+MAX_ATTEMPTS = 3
+
+Script = list[list[str]]
+"""By shard, what happens at each attempt; after the last, it is scored."""
+
+
+@ray.remote(num_cpus=0, concurrency_groups={"shards": 2, "progress": 1})  # type: ignore[call-overload]
+class ScriptedWorker:
+    """Commits for real, and does what the script says of each attempt at a shard."""
+
+    def __init__(self, run: str, script: Script, seconds: float, starts: bool) -> None:
+        self._run = RunDirectory(run)
+        self._script = script
+        self._seconds = seconds
+        self._starts = starts
+
+    def load(self, plan: Plan) -> Place:
+        if not self._starts:
+            os._exit(1)
+        return Place(ray.get_runtime_context().get_node_id(), [], "none", os.getpid())
+
+    def encode_references(self, url: str) -> tuple[list[ReferenceEntry], dict[str, np.ndarray]]:
+        name = Path(url).stem
+        if name == "slow":
+            _wait_for(Path(self._run.url) / "encoded-quick")
+        (Path(self._run.url) / f"encoded-{name}").touch()
+        return [ReferenceEntry(name, url, "c", None)], {}
+
+    def use_references(self, index: ReferenceIndex, homes: dict[str, Any]) -> None:
+        chosen = " ".join(entry.key for entry in index.chosen("c", None))
+        (Path(self._run.url) / "chosen").write_text(chosen)
+
+    @ray.method(concurrency_group="shards")
+    def score_shard(self, shard: Shard) -> ShardReport:
+        number = int(Path(shard.url).stem)
+        # Attempts are counted where a death does not forget them.
+        counter = Path(self._run.url) / f"attempts-{number}"
+        attempt = len(counter.read_text()) if counter.exists() else 0
+        with counter.open("a") as file:
+            file.write(".")
+        time.sleep(self._seconds)
+        fate = self._script[number][attempt] if attempt < len(self._script[number]) else SCORE
+        if fate == RAISE:
+            raise ValueError("as the script says")
+        if fate == DIE:
+            os._exit(1)
+        if fate == "disk full":
+            raise CommitError("run=x", "cannot be written to: OSError: No space left on device")
+        rows = [{"key": f"{number}/{i}", "shard": shard.url, "status": OK} for i in range(3)]
+        self._run.commit(shard, pa.Table.from_pylist(rows, schema=scores_schema([])), {})
+        if fate == DIE_COMMITTED:
+            os._exit(1)
+        return ShardReport(shard.id, Counts(ok=3), Timings(), None)
+
+    @ray.method(concurrency_group="progress")
+    def progress(self) -> dict[str, Counts]:
+        return {}
+
+
+def _wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def joined(cluster_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(shard_queue, "FIRST_PAUSE", 0.01)
+    ray.init(cluster_address, logging_level="ERROR", log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def drive(
+    run: Path,
+    script: Script,
+    n_workers: int = 2,
+    seconds: float = 0.0,
+    stop: Stop | None = None,
+    starts: bool = True,
+    references: Sequence[str] = ("/r.tar",),
+) -> Driver:
+    """A driver that is about to score a shard a script."""
+    directory = RunDirectory(str(run))
+    directory.prepare({}, overwrite=True)
+    limits = LimitsConfig(max_shard_attempts=MAX_ATTEMPTS)
+    plan = Plan(
+        *(EvaluateConfig(run=str(run), limits=limits), Checkpoint("none", None, "", True), {}),
+        threads=1,
+        batch_size=1,
+    )
+    shards = [Shard(f"/{i}.tar", Version(1, "")) for i in range(len(script))]
+
+    def start(layout: Layout) -> Any:
+        words = str(run), script, seconds, starts
+        return ScriptedWorker.remote(*words)  # type: ignore[attr-defined]
+
+    return Driver(
+        *(plan, Layout(n_workers, 0, 0, 1), directory, shards, list(references)),
+        Progress(len(shards)),
+        start_worker=start,
+        stop=stop,
+    )
+
+
+fates = st.lists(st.sampled_from([RAISE, DIE, DIE_COMMITTED]), max_size=MAX_ATTEMPTS)
+
+
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
+@given(script=st.lists(fates, min_size=1, max_size=6), n_workers=st.integers(1, 3))
+def test_whatever_workers_do_each_shard_is_committed_once_or_set_aside(
+    script: Script, n_workers: int, joined: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = tmp_path_factory.mktemp("run")
+    driver = drive(run, script, n_workers)
+    driver.score_all()
+    keys = Counter(row["key"] for row in rows_of(run)) if list(run.glob("scores/*")) else {}
+    set_aside = {shard.url for shard in driver.set_aside}
+    for number, doomed in enumerate(script):
+        own = [keys.get(f"{number}/{i}", 0) for i in range(3)]
+        if f"/{number}.tar" in set_aside:
+            assert len(doomed) == MAX_ATTEMPTS
+            assert own == [0, 0, 0] or (DIE_COMMITTED in doomed and own == [1, 1, 1])
+        else:
+            assert own == [1, 1, 1]
+
+
+def test_a_shard_that_kills_every_worker_takes_no_other_with_it(
+    joined: None, tmp_path: Path
+) -> None:
+    driver = drive(tmp_path / "run", [[], [DIE] * 9, [], [], [], []], n_workers=1)
+    driver.score_all()
+    assert [shard.url for shard in driver.set_aside] == ["/1.tar"]
+    assert len(rows_of(tmp_path / "run")) == 5 * 3
+    [note] = (tmp_path / "run" / "failed").iterdir()
+    assert '"attempts": 3' in note.read_text()
+
+
+def test_references_keep_the_order_of_their_shards_whichever_is_encoded_first(
+    joined: None, tmp_path: Path
+) -> None:
+    drive(tmp_path, [[]], references=["/slow.tar", "/quick.tar"]).score_all()
+    assert (tmp_path / "chosen").read_text() == "slow quick"
+
+
+def test_a_part_that_cannot_be_written_ends_the_run_at_once(joined: None, tmp_path: Path) -> None:
+    driver = drive(tmp_path / "run", [["disk full"]] * 50, seconds=0.05)
+    with pytest.raises(Incomplete, match=r"^run=x: cannot be written to: OSError: No"):
+        driver.score_all()
+    assert driver.reports == []
+    assert driver.set_aside == []
+
+
+def test_workers_that_never_start_end_the_run(
+    joined: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "START_SECONDS", 1.0)
+    monkeypatch.setattr(driver_module, "LONGEST_START_PAUSE", 0.1)
+    driver = drive(tmp_path / "run", [[]], n_workers=1, starts=False)
+    with pytest.raises(Incomplete, match=r"^workers do not start: "):
+        driver.score_all()
+
+
+def test_asked_to_end_a_driver_finishes_what_was_begun_and_begins_nothing(
+    joined: None, tmp_path: Path
+) -> None:
+    stop = Stop(0.0)
+    driver = drive(tmp_path / "run", [[] for _ in range(60)], seconds=0.2, stop=stop)
+    scored, heard = driver._scored, []
+
+    def hear(hand: Any, report: ShardReport) -> None:
+        scored(hand, report)
+        if not heard:
+            heard.append({shard for each in driver.hands for shard in each.shards})
+            stop.ask("SIGTERM", 600.0)
+
+    driver._scored = hear  # type: ignore[method-assign]
+    with pytest.raises(Incomplete, match=r"^SIGTERM: stopped with \d+ shards to do, 0 of them"):
+        driver.score_all()
+    [begun] = heard
+    assert {report.shard_id for report in driver.reports[1:]} <= begun
+    assert len(rows_of(tmp_path / "run")) == 3 * len(driver.reports) < 180
+
+
+def test_asked_twice_a_driver_drops_what_was_begun(joined: None, tmp_path: Path) -> None:
+    stop = Stop(0.0)
+    driver = drive(tmp_path / "run", [[] for _ in range(4)], seconds=600.0, stop=stop)
+    give = driver._give_shards
+
+    def give_and_ask(hand: Any) -> None:
+        give(hand)
+        stop.ask("SIGTERM", 600.0)
+        stop.ask("SIGTERM", 600.0)
+
+    driver._give_shards = give_and_ask  # type: ignore[method-assign]
+    with pytest.raises(Incomplete, match=r"stopped with 4 shards to do, [12] of them begun"):
+        driver.score_all()

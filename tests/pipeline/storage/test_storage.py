@@ -1,0 +1,190 @@
+"""URLs, and writing in one step."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.run import shard as shard_module
+from jobs.pipeline.storage import streams
+from jobs.pipeline.storage.listing import expand
+from jobs.pipeline.storage.redaction import redact
+from jobs.pipeline.storage.streams import STREAM_BLOCK_SIZE, open_stream
+from jobs.pipeline.storage.versions import Version, version_of
+from jobs.pipeline.storage.writing import write_in_one_step
+
+
+def test_globs_braces_and_lists_give_each_file_once_in_order(tmp_path: Path) -> None:
+    for name in ("a-0.tar", "a-1.tar", "a-2.tar", "b.tar"):
+        (tmp_path / name).touch()
+    urls = [f"{tmp_path}/b.tar", f"{tmp_path}/a-{{1..2}}.tar", f"{tmp_path}/*.tar"]
+    assert [Path(u).name for u in expand(urls, "samples")] == [
+        "b.tar",
+        "a-1.tar",
+        "a-2.tar",
+        "a-0.tar",
+    ]
+
+
+def test_memory_urls_expand_as_paths_do() -> None:
+    fs = fsspec.filesystem("memory")
+    for name in ("/bucket/x-0.tar", "/bucket/x-1.tar"):
+        fs.pipe_file(name, b"")
+    found = expand(["memory://bucket/x-*.tar"], "samples")
+    assert found == ["memory:///bucket/x-0.tar", "memory:///bucket/x-1.tar"] or found == [
+        "memory://bucket/x-0.tar",
+        "memory://bucket/x-1.tar",
+    ]
+    assert [version_of(url).size for url in found] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("{tmp}/none.tar", "no such file"),
+        ("{tmp}/none-*.tar", "matches no file"),
+        ("{tmp}", "a directory; name its shards"),
+        ("pipe:cat x", "scheme not allowed"),
+        ("ftp://host/x.tar", "scheme not allowed"),
+        ("simplecache::s3://b/x.tar", "scheme not allowed"),
+        ("s3://b/x.tar::simplecache", "scheme not allowed"),
+        ("file://{tmp}/x.tar::file://{tmp}/y.tar", "scheme not allowed"),
+        ("a::b", "scheme not allowed"),
+        ("pipe:cat x.tar|", "scheme not allowed"),
+        ("pipe://cat x.tar", "scheme not allowed"),
+        ("local://{tmp}/x.tar", "scheme not allowed"),
+        ("FILE://{tmp}/x.tar", "scheme not allowed"),
+        ("reference://{tmp}/x.json", "scheme not allowed"),
+        ("zip://x.tar", "scheme not allowed"),
+        ("dir://{tmp}", "scheme not allowed"),
+        ("data://,x", "scheme not allowed"),
+        ("file://../..", "a directory; name its shards"),
+        ("file://{tmp}/../none.tar", "no such file"),
+        ("ssh://user:secret@host/x.tar", "^ssh://host/x.tar: scheme not allowed"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_name(
+    tmp_path: Path, url: str, message: str
+) -> None:
+    with pytest.raises(CallError, match=message):
+        expand([url.format(tmp=tmp_path)], "samples")
+
+
+def test_nothing_given_names_the_setting() -> None:
+    with pytest.raises(CallError, match="references= is required"):
+        expand([], "references")
+
+
+def test_credentials_never_reach_what_is_shown() -> None:
+    url = "https://user:secret@host:8080/a/b.tar?X-Amz-Signature=secret#secret"
+    assert redact(url) == "https://host:8080/a/b.tar"
+    assert redact("/plain/path#1.tar") == "/plain/path#1.tar"
+
+
+def test_an_azure_container_is_no_credential() -> None:
+    """Or two containers' shards would be committed as one."""
+    url = "abfs://container@account.dfs.core.windows.net/a.tar"
+    assert redact(url) == url
+    assert redact(url.replace("container", "user:secret")) == url.replace("container@", "")
+
+
+def test_a_file_that_changes_has_another_version(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"1")
+    before = version_of(str(file))
+    assert version_of(str(file)) == before
+    os.utime(file, ns=(0, 1))
+    assert version_of(str(file)) != before
+
+
+def test_a_write_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = fsspec.filesystem("file")
+    target = tmp_path / "part.parquet"
+    write_in_one_step(fs, str(target), b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        write_in_one_step(fs, str(target), b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_next_block_of_a_stream_is_fetched_while_one_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = os.urandom(2 * STREAM_BLOCK_SIZE + 12_345)
+    fetched_second = threading.Event()
+
+    class RemoteFile(AbstractBufferedFile):
+        def _fetch_range(self, start: int, end: int) -> bytes:
+            if start == STREAM_BLOCK_SIZE:
+                fetched_second.set()
+            return content[start:end]
+
+    class Remote(AbstractFileSystem):
+        def _open(self, path: str, mode: str = "rb", **options: Any) -> RemoteFile:
+            return RemoteFile(self, path, mode, size=len(content), **options)
+
+    monkeypatch.setattr(streams, "open_filesystem", lambda url: (Remote(), url))
+    with open_stream("remote://shard.tar") as stream:
+        assert stream.read(10) == content[:10]
+        assert fetched_second.wait(timeout=30)
+        assert stream.read(len(content)) == content[10:]
+
+
+@pytest.mark.parametrize("cut_at", [0, 1000, STREAM_BLOCK_SIZE, STREAM_BLOCK_SIZE + 1000])
+def test_a_stream_that_is_cut_off_is_an_error_and_not_a_shorter_file(
+    cut_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(STREAM_BLOCK_SIZE + 12_345)
+
+    class RemoteFile(AbstractBufferedFile):
+        def _fetch_range(self, start: int, end: int) -> bytes:
+            return content[start : min(end, max(start, cut_at))]
+
+    class Remote(AbstractFileSystem):
+        def _open(self, path: str, mode: str = "rb", **options: Any) -> RemoteFile:
+            return RemoteFile(self, path, mode, size=len(content), **options)
+
+    monkeypatch.setattr(streams, "open_filesystem", lambda url: (Remote(), url))
+    read = b""
+    with (
+        open_stream("remote://shard.tar") as stream,
+        pytest.raises(StorageError, match=r"remote://shard.tar: cut off after \d+ of") as caught,
+    ):
+        while block := stream.read(1 << 20):
+            read += block
+    assert content.startswith(read)
+    assert len(read) <= cut_at
+    assert caught.value.is_transient
+
+
+def test_shards_that_differ_only_in_a_signature_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They would be committed as one."""
+    monkeypatch.setattr(shard_module, "version_of", lambda url: Version(1, ""))
+    with pytest.raises(CallError, match=r"^samples=https://h/a\.tar: given twice"):
+        shard_module.find_shards(["https://h/a.tar?sig=1", "https://h/a.tar?sig=2"])
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_a_stream_of_any_storage_reads_to_its_end(scheme: str, tmp_path: Path) -> None:
+    url = f"{scheme}{tmp_path}/shard.tar"
+    content = os.urandom(100_000)
+    with fsspec.open(url, "wb") as file:
+        file.write(content)
+    with open_stream(url) as stream:
+        assert b"".join(iter(lambda: stream.read(30_000), b"")) == content
