@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.results.intervals import mean_interval
-from jobs.pipeline.results.summary import Counts, Summary, summarise_run
+from jobs.pipeline.results.summary import SampleCounts, Summary, summarise_run
 from jobs.pipeline.run.rows import SCORES_SCHEMA, scores_schema
 
 Row = dict[str, Any]
@@ -140,7 +140,7 @@ def test_every_row_counts_once_in_each_table_with_the_figures_of_its_group(
     summary = summary_of(*parts)
     assert summary.parts == len(parts)
     statuses = [row["status"] for row in rows]
-    assert summary.counts == Counts(
+    assert summary.counts == SampleCounts(
         len(rows), statuses.count("ok"), statuses.count("skipped"), statuses.count("error")
     )
     for table, keys in (
@@ -303,7 +303,7 @@ def test_a_second_reduction_replaces_the_first() -> None:
 
 def test_parts_without_rows_add_nothing() -> None:
     summary = summary_of([], [])
-    assert summary.counts == Counts(0, 0, 0, 0)
+    assert summary.counts == SampleCounts(0, 0, 0, 0)
     assert summary.model.num_rows == summary.model_concept.num_rows == 0
     assert summary_of([], [sample()]).counts.n == 1
 
