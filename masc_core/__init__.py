@@ -2,9 +2,11 @@
 
 Tensors in, scores out: this package knows nothing of Ray, tar files or storage.
 
->>> from masc_core import MaSC                                              # doctest: +SKIP
->>> masc = MaSC.from_pretrained("google/siglip2-so400m-patch16-naflex")     # doctest: +SKIP
->>> masc.score(photo, photo_mask, image, mask, "a cat on a beach", "cat")   # doctest: +SKIP
+>>> from masc_core import MaSC
+>>> masc = MaSC.from_pretrained("demo")  # or "google/siglip2-so400m-patch16-naflex"
+>>> score = masc.score(photo, photo_mask, image, mask, "a cat on a beach", "cat")
+>>> score.text
+'on a beach'
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from masc_core.encoder import Encoder
-    from masc_core.metric import Generation, MaSC, Prepared, Reference, Score
+    from masc_core.metric import MaSC
+    from masc_core.records import Generation, Prepared, Reference, Score
     from masc_core.subject import strip_subject
 
 __version__ = "0.1.0"
@@ -29,8 +32,9 @@ __all__ = [
     "strip_subject",
 ]
 
-_HOMES = {
+_MODULE_OF = {
     "Encoder": "masc_core.encoder",
+    "MaSC": "masc_core.metric",
     "strip_subject": "masc_core.subject",
 }
 
@@ -38,5 +42,5 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Imported at first use: torch takes seconds, and a command's `--help` needs none of it."""
     if name in __all__:
-        return getattr(importlib.import_module(_HOMES.get(name, "masc_core.metric")), name)
+        return getattr(importlib.import_module(_MODULE_OF.get(name, "masc_core.records")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

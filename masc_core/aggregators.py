@@ -1,7 +1,7 @@
-"""Further metrics over the same forward pass: one function each, known by the name of its column.
+"""Further columns from the same forward pass: one function each, known by the name of its column.
 
-A metric that needs no other model than the encoder lives here: it sees the patch tokens that CP and
-PF were made from, and costs no forward pass of its own.
+What needs no other network than the encoder lives here: it sees the patch tokens that CP and PF
+were made from, and costs no forward pass of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from masc_core.encoder import Encoder
-    from masc_core.metric import Prepared, Reference
+    from masc_core.records import Prepared
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class EncodedBatch:
     """(B, N, D) patch tokens, in the encoder's dtype, on its device."""
     prepared: Sequence[Prepared]
     """The B generations."""
-    references: Sequence[Sequence[Reference]]
-    """What each is scored against."""
+    references: Sequence[Sequence[torch.Tensor]]
+    """Of what each is scored against, the foreground patch tokens, float32 (R, D) of unit
+    length."""
 
 
 Aggregator = Callable[[EncodedBatch], list[float]]

@@ -15,8 +15,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +24,7 @@ from masc_core import defaults
 from masc_core.aggregators import AGGREGATORS, EncodedBatch
 from masc_core.encoder import Encoder, Grid
 from masc_core.masks import foreground_fraction, mask_weights
+from masc_core.records import EncodedText, Generation, Prepared, Reference, Score
 from masc_core.similarity import masked_max_cosine, unit
 from masc_core.subject import require_stripper, strip_subject, subject_found
 
@@ -33,141 +32,17 @@ TEXT_CACHE_SIZE = 65_536
 """Prompt embeddings kept: 300 MB at D = 1152. A sweep repeats its prompts far more often."""
 
 
-@dataclass(frozen=True)
-class Reference:
-    """One photo of the concept, encoded."""
-
-    tokens: torch.Tensor
-    """float32 (R, D): unit-length tokens of the R patches whose weight is above `fg_threshold`."""
-
-    n_patches: int
-    """Patches of the photo, foreground or not."""
-
-    fg_weight: float
-    """Mean mask weight over the patches, in [0, 1]."""
-
-    fg_fraction: float
-    """Share of the mask's pixels that are foreground, in [0, 1]."""
-
-    @property
-    def n_fg_patches(self) -> int:
-        """R; 0 makes CP NaN."""
-        return len(self.tokens)
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One generated image to score."""
-
-    image: Image.Image
-    """Any size and mode; converted to RGB as PIL does."""
-
-    mask: np.ndarray
-    """(H, W), of any size of the image's aspect: non-zero is foreground, in [0, 1] or [0, 255]."""
-
-    prompt: str
-    """The prompt that made the image."""
-
-    references: Sequence[Reference]
-    """What it is scored against, at least one; from `MaSC.encode_references`."""
-
-    subject: str | None = None
-    """The noun that names the concept in the prompt; None leaves the prompt as it is."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A generation decoded and resized, ready for the encoder; made off the device, in threads."""
-
-    pixels: torch.Tensor
-    """What `Encoder.prepare_image` returns, float32 on the CPU."""
-
-    grid: Grid
-    """Patch grid (Hp, Wp)."""
-
-    weights: torch.Tensor
-    """float32 (Hp * Wp,): the mask on the patch grid."""
-
-    fg_fraction: float
-    """Share of the mask's pixels that are foreground, in [0, 1]."""
-
-    text: str
-    """The prompt without its subject: what PF encodes."""
-
-    subject_found: bool
-    """Whether stripping removed anything."""
-
-
-@dataclass(frozen=True)
-class EncodedText:
-    """A text that PF is measured against."""
-
-    embedding: torch.Tensor
-    """float32 (D,), not normalised."""
-
-    n_tokens: int
-    """Before it was cut to the tower's length."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """CP and PF of one generation, and what they rest on."""
-
-    cp: float
-    """Concept preservation in [-1, 1], higher is better: `cp_per_reference` reduced over the
-    references that have a foreground patch. NaN when none has."""
-
-    pf: float
-    """Prompt following in [-1, 1], higher is better. NaN when every patch is foreground."""
-
-    cp_per_reference: list[float]
-    """CP against each reference, in the order given; NaN for one without foreground patches."""
-
-    n_ref_fg_patches: list[int]
-    """Foreground patches of each reference (weight > `fg_threshold`)."""
-
-    n_fg_patches: int
-    """Patches of the generation hidden from PF (weight >= `fg_threshold`)."""
-
-    n_bg_patches: int
-    """Patches of the generation that PF sees."""
-
-    grid: Grid
-    """Patch grid (Hp, Wp) of the generation."""
-
-    fg_fraction: float
-    """Share of the generation's mask pixels that are foreground, in [0, 1]."""
-
-    text: str
-    """The string that PF encoded."""
-
-    subject_found: bool
-    """Whether stripping the subject changed the prompt."""
-
-    n_text_tokens: int
-    """Tokens of `text`; what is past `Encoder.text_length` was cut."""
-
-    further: dict[str, float] = field(default_factory=dict)
-    """The further metrics asked for, by name."""
-
-    extras: dict[str, Any] = field(default_factory=dict)
-    """From `MaSC.score` only: the diagnostics of `masc-metric`, under its names."""
-
-    @property
-    def n_patches(self) -> int:
-        """Patches of the generation."""
-        return self.grid[0] * self.grid[1]
-
-
 class MaSC:
     """Scores generated images against references and prompts.
 
-    Example:
-        >>> masc = MaSC.from_pretrained("google/siglip2-so400m-patch16-naflex")  # doctest: +SKIP
-        >>> dog = masc.encode_references([photo], [photo_mask])                  # doctest: +SKIP
-        >>> scores = masc.score_batch(                                           # doctest: +SKIP
+    Example, with the small encoder in this package in place of the published checkpoint:
+        >>> masc = MaSC.from_pretrained("demo")
+        >>> dog = masc.encode_references([photo], [photo_mask])
+        >>> [score] = masc.score_batch(
         ...     [Generation(image, mask, "a dog in the snow", dog, subject="dog")]
         ... )
+        >>> -1 <= score.cp <= 1, -1 <= score.pf <= 1, score.text
+        (True, True, 'in the snow')
     """
 
     def __init__(
@@ -180,7 +55,7 @@ class MaSC:
         stripper: defaults.Stripper = "regex",
         *,
         reference_reduction: defaults.ReferenceReduction = "mean",
-        further: Sequence[str] = (),
+        extra: Sequence[str] = (),
     ) -> None:
         """The first six arguments are those of `masc-metric`'s own `MaSC`.
 
@@ -190,11 +65,11 @@ class MaSC:
             fg_threshold: mask weight that tells foreground: above it for CP, at it for PF.
             stripper: see `strip_subject`.
             reference_reduction: how CP against several references becomes one number.
-            further: names of `further_metrics` to compute beside CP and PF.
+            extra: names of `AGGREGATORS` to compute beside CP and PF.
 
         Raises:
             OSError, ValueError: see `Encoder.from_pretrained`.
-            KeyError: an unknown further metric.
+            KeyError: an unknown name in `extra`.
             ImportError: `stripper="spacy"` without the package it needs.
         """
         require_stripper(stripper)
@@ -206,7 +81,7 @@ class MaSC:
         self.fg_threshold = fg_threshold
         self.stripper: defaults.Stripper = stripper
         self.reference_reduction = reference_reduction
-        self._further = {name: AGGREGATORS[name] for name in further}
+        self._extra = {name: AGGREGATORS[name] for name in extra}
         self._texts: OrderedDict[str, EncodedText] = OrderedDict()
 
     @classmethod
@@ -223,7 +98,7 @@ class MaSC:
         fg_threshold: float = defaults.FG_THRESHOLD,
         stripper: defaults.Stripper = "regex",
         reference_reduction: defaults.ReferenceReduction = "mean",
-        further: Sequence[str] = (),
+        extra: Sequence[str] = (),
     ) -> MaSC:
         """Load a checkpoint; the arguments are `Encoder.from_pretrained`'s and the metric's."""
         require_stripper(stripper)
@@ -241,7 +116,7 @@ class MaSC:
             fg_threshold=fg_threshold,
             stripper=stripper,
             reference_reduction=reference_reduction,
-            further=further,
+            extra=extra,
         )
 
     def encode_references(
@@ -256,22 +131,36 @@ class MaSC:
         Raises:
             ValueError: a mask that is not two-dimensional, or not one mask a photo.
         """
-        references = []
+        references: list[Reference] = []
         for image, mask in zip(images, masks, strict=True):
-            pixels, grid = self.encoder.prepare_image(image)
-            weights = mask_weights(mask, grid)
-            tokens = self.encoder.encode_images(pixels[None], grid)[0]
-            # Strictly above, where PF takes "at or above": the authors' code differs in the two.
-            kept = unit(tokens)[(weights > self.fg_threshold).to(tokens.device)]
-            references.append(
-                Reference(
-                    tokens=kept,
-                    n_patches=grid[0] * grid[1],
-                    fg_weight=float(weights.mean()),
-                    fg_fraction=foreground_fraction(mask),
-                )
-            )
+            references += self.encode_prepared([self.prepare(image, mask)])
         return references
+
+    @torch.inference_mode()
+    def encode_prepared(
+        self, batch: Sequence[Prepared], pixels: torch.Tensor | None = None
+    ) -> list[Reference]:
+        """Encode photos of one patch grid as references: one forward pass for all of them.
+
+        Args:
+            batch: prepared photos, all of one grid.
+            pixels: their pixels stacked, if they are on the device already.
+
+        Raises:
+            ValueError: several grids in a batch.
+        """
+        tokens = self._patch_tokens(batch, pixels)
+        return [
+            Reference(
+                # Strictly above, where PF takes "at or above": the authors' code differs in the
+                # two.
+                tokens=unit(own)[(each.weights > self.fg_threshold).to(own.device)],
+                n_patches=len(each.weights),
+                fg_weight=float(each.weights.mean()),
+                fg_fraction=each.fg_fraction,
+            )
+            for each, own in zip(batch, tokens, strict=True)
+        ]
 
     def score(
         self,
@@ -326,14 +215,18 @@ class MaSC:
         scores: dict[int, Score] = {}
         for indices in by_grid.values():
             batch = [prepared[i] for i in indices]
-            references = [generations[i].references for i in indices]
-            scores.update(zip(indices, self.score_prepared(batch, references), strict=True))
+            tokens = [[each.tokens for each in generations[i].references] for i in indices]
+            scores.update(zip(indices, self.score_prepared(batch, tokens), strict=True))
         return [scores[i] for i in range(len(prepared))]
 
     def prepare(
-        self, image: Image.Image, mask: np.ndarray, prompt: str, subject: str | None
+        self, image: Image.Image, mask: np.ndarray, prompt: str = "", subject: str | None = None
     ) -> Prepared:
-        """The part of scoring that needs no device. Safe to call from several threads."""
+        """The part of scoring that needs no device. Safe to call from several threads.
+
+        Raises:
+            ValueError: a mask that is not two-dimensional.
+        """
         pixels, grid = self.encoder.prepare_image(image)
         text = strip_subject(prompt, subject, self.stripper)
         return Prepared(
@@ -349,37 +242,34 @@ class MaSC:
     def score_prepared(
         self,
         batch: Sequence[Prepared],
-        references: Sequence[Sequence[Reference]],
+        references: Sequence[Sequence[torch.Tensor]],
         pixels: torch.Tensor | None = None,
     ) -> list[Score]:
         """Score generations of one patch grid: one forward pass for all of them.
 
         Args:
             batch: prepared generations, all of one grid.
-            references: per generation what it is scored against, at least one.
+            references: per generation the `Reference.tokens` of what it is scored against, at least
+                one. Generations that share the same tensors share a matrix product.
             pixels: their pixels stacked, if they are on the device already.
 
         Raises:
             ValueError: several grids in a batch, or a generation without references.
         """
-        if len({each.grid for each in batch}) != 1:
-            raise ValueError("a batch holds one patch grid")
         if not all(references):
             raise ValueError("a generation needs at least one reference")
-        if pixels is None:
-            pixels = torch.stack([each.pixels for each in batch])
-        tokens = self.encoder.encode_images(pixels, batch[0].grid)
+        tokens = self._patch_tokens(batch, pixels)
         cp = self._concept_preservation(tokens, references)
         texts = self._encode_texts([each.text for each in batch])
         pf, n_fg = self._prompt_following(tokens, batch, texts)
         encoded = EncodedBatch(self.encoder, tokens, batch, references)
-        further = {name: metric(encoded) for name, metric in self._further.items()}
+        extra = {name: aggregate(encoded) for name, aggregate in self._extra.items()}
         return [
             Score(
                 cp=self._reduce(cp[i]),
                 pf=pf[i],
                 cp_per_reference=cp[i],
-                n_ref_fg_patches=[r.n_fg_patches for r in references[i]],
+                n_ref_fg_patches=[len(each) for each in references[i]],
                 n_fg_patches=n_fg[i],
                 n_bg_patches=len(each.weights) - n_fg[i],
                 grid=each.grid,
@@ -387,13 +277,21 @@ class MaSC:
                 text=each.text,
                 subject_found=each.subject_found,
                 n_text_tokens=texts[i].n_tokens,
-                further={name: values[i] for name, values in further.items()},
+                extra={name: values[i] for name, values in extra.items()},
             )
             for i, each in enumerate(batch)
         ]
 
+    def _patch_tokens(self, batch: Sequence[Prepared], pixels: torch.Tensor | None) -> torch.Tensor:
+        """Patch tokens (B, N, D) of images of one grid."""
+        if len({each.grid for each in batch}) != 1:
+            raise ValueError("a batch holds one patch grid")
+        if pixels is None:
+            pixels = torch.stack([each.pixels for each in batch])
+        return self.encoder.encode_images(pixels, batch[0].grid)
+
     def _concept_preservation(
-        self, tokens: torch.Tensor, references: Sequence[Sequence[Reference]]
+        self, tokens: torch.Tensor, references: Sequence[Sequence[torch.Tensor]]
     ) -> list[list[float]]:
         """CP of tokens (B, N, D) against each generation's own references."""
         generations = unit(tokens)
@@ -403,7 +301,7 @@ class MaSC:
             sharing.setdefault(tuple(id(reference) for reference in own), []).append(index)
         cp: list[list[float]] = [[] for _ in references]
         for indices in sharing.values():
-            shared = [r.tokens.to(tokens.device) for r in references[indices[0]]]
+            shared = [reference.to(tokens.device) for reference in references[indices[0]]]
             part = generations if len(indices) == len(cp) else generations[indices]
             for index, row in zip(indices, masked_max_cosine(shared, part).tolist(), strict=True):
                 cp[index] = row

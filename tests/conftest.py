@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from ray.cluster_utils import Cluster
 
 from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
@@ -58,6 +57,8 @@ def fixed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cluster_address() -> Iterator[str]:
     """A Ray cluster of one node with two cores, which the tests share."""
+    from ray.cluster_utils import Cluster  # not before the environment is set
+
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
     )

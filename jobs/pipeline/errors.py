@@ -43,3 +43,7 @@ class DamagedShard(Exception):
 
 class CommitError(StorageError):
     """A part could not be written."""
+
+
+class Incomplete(Exception):
+    """What was asked for cannot go on now; the same call may, later. The message says why."""

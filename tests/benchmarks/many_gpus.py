@@ -7,6 +7,7 @@ import resource
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,15 +20,12 @@ from ray.cluster_utils import Cluster
 from jobs.pipeline.cluster.driver import Driver
 from jobs.pipeline.cluster.layout import Layout
 from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.shard_job import Resources
 from jobs.pipeline.cluster.worker import Place
-from jobs.pipeline.evaluation_config import EvaluateConfig
 from jobs.pipeline.run.directory import RunDirectory
-from jobs.pipeline.run.reports import Counts, ShardReport, Timings
-from jobs.pipeline.run.rows import OK, scores_schema
+from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
+from jobs.pipeline.run.rows import OK, SCORES_SCHEMA
 from jobs.pipeline.run.shard import Shard
-from jobs.pipeline.scoring.checkpoint import Checkpoint
-from jobs.pipeline.scoring.plan import Plan
-from jobs.pipeline.scoring.reference_index import ReferenceEntry, ReferenceIndex
 from jobs.pipeline.storage.versions import Version
 from tests.benchmarks.figures import Figure, at_most
 
@@ -45,27 +43,27 @@ class SleepingWorker:
         self._n = samples_a_shard
         self._turn = Lock()
 
-    def load(self, plan: Plan) -> Place:
-        self._plan = plan
-        self._run = RunDirectory(plan.config.run)
+    def load(self, load: str, resources: Resources) -> Place:
+        """`load` is the run, as it would be part of what a worker loads."""
+        self._run = RunDirectory(load)
         # The first table imports pandas where that is installed: part of the start-up.
-        pa.Table.from_pylist([{}], schema=scores_schema([]))
+        pa.Table.from_pylist([{}], schema=SCORES_SCHEMA)
         context = ray.get_runtime_context()
         gpus = list(context.get_accelerator_ids()["GPU"])
         (self._gathering / f"{os.getpid()}").touch()
         return Place(context.get_node_id(), gpus, "sleep", os.getpid())
 
-    def encode_references(self, url: str) -> tuple[list[ReferenceEntry], dict[str, np.ndarray]]:
+    def read_input(self, url: str) -> tuple[str, dict[str, np.ndarray]]:
         # All of them share this machine's cores: who starts late would slow down who works already.
         while len(list(self._gathering.iterdir())) < self._n_workers:
             time.sleep(0.2)
-        return [ReferenceEntry("r", url, "c", None)], {"r": np.zeros((1, 1), np.float32)}
+        return url, {"r": np.zeros((1, 1), np.float32)}
 
-    def use_references(self, index: ReferenceIndex, homes: dict[str, Any]) -> None:
+    def share(self, shared: list[str], stored: list[Any]) -> None:
         pass
 
     @ray.method(concurrency_group="shards")
-    def score_shard(self, shard: Shard) -> ShardReport:
+    def process(self, shard: Shard) -> ShardReport:
         with self._turn:
             timings = Timings(began=time.time())
             time.sleep(self._seconds)
@@ -75,15 +73,30 @@ class SleepingWorker:
              "prompt": "a photo of a cat", "cp": 0.5 + i / 1e4, "pf": 0.1, "status": OK}
             for i in range(self._n)
         ]  # fmt: skip
-        table = pa.Table.from_pylist(rows, schema=scores_schema([]))
+        table = pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)
         began = time.monotonic()
-        self._run.commit(shard, table, self._plan.fingerprint)
+        self._run.commit(shard, table, {})
         timings.commit = time.monotonic() - began
-        return ShardReport(shard.id, Counts(ok=self._n), timings, None)
+        return ShardReport(shard.id, RowCounts(ok=self._n), timings, None)
 
     @ray.method(concurrency_group="progress")
-    def progress(self) -> dict[str, Counts]:
+    def progress(self) -> dict[str, RowCounts]:
         return {}
+
+
+class SleepingJob:
+    """One input, which all workers wait for."""
+
+    participle = "scored"
+    inputs_setting = "references"
+    inputs = ("references",)
+
+    def __init__(self, run: str) -> None:
+        self.load: Any = run
+
+    def share(self, answers: Sequence[str]) -> list[str]:
+        """What every worker is told."""
+        return list(answers)
 
 
 def simulate(
@@ -96,10 +109,8 @@ def simulate(
     """
     n = n_nodes * gpus_a_node
     run = RunDirectory(str(folder / "many-gpus"))
-    run.prepare({}, overwrite=True)
+    run.open_for({}, overwrite=True)
     gathering = Path(tempfile.mkdtemp())
-    config = EvaluateConfig(run=run.url)
-    plan = Plan(config, Checkpoint("sleep", None, "", True), {}, threads=1, batch_size=1)
     shards = [Shard(f"/shards/{i:06d}.tar", Version(0, "")) for i in range(n * n_each)]
     layout = Layout(n, 1, 0, None)
     cluster = Cluster()
@@ -113,12 +124,12 @@ def simulate(
             return SleepingWorker.options(**options).remote(1 / rate, samples_a_shard, gathering, n)
 
         with Progress(len(shards)) as progress:
-            driver = Driver(plan, layout, run, shards, ["references"], progress, start)
+            driver = Driver(SleepingJob(run.url), layout, run, shards, 3, progress, start)
             before = resource.getrusage(resource.RUSAGE_SELF)
-            driver.score_all()
+            driver.do_all()
             after = resource.getrusage(resource.RUSAGE_SELF)
-            seconds = time.monotonic() - (driver.began_scoring or 0)
-        workers = driver.workers()
+            seconds = time.monotonic() - (driver.began_shards or 0)
+        workers = driver.describe_workers()
     finally:
         ray.shutdown()
         cluster.shutdown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -173,6 +174,49 @@ def test_a_run_holds_every_sample_once_and_goes_on_where_it_stopped(
     assert "encoder.dtype is 'bfloat16', there 'float32'" in line
     assert "overwrite=true" in line
     assert rows_of(run) == rows
+
+
+def test_references_are_known_by_version_and_read_again_only_where_that_changed(
+    evaluate: Callable[..., Run], tmp_path: Path
+) -> None:
+    write_good_shards(tmp_path, n_shards=2, n_samples=3)
+    references = tmp_path / "references-000000.tar"
+    content = references.read_bytes()
+    assert evaluate().returncode == 0
+    run = tmp_path / "run"
+    described = description_of(run)
+    [recorded] = described["references"]
+    assert recorded["url"] == str(references)
+    assert recorded["size"] == len(content)
+    assert recorded["sha256"] == hashlib.sha256(content).hexdigest()
+    parts = {part: part.stat().st_mtime_ns for part in (run / "scores").iterdir()}
+
+    # Another version of the same content is read by workers, once, and nothing is scored.
+    os.utime(references, ns=(1, 1))
+    assert evaluate().returncode == 0
+    [again] = description_of(run)["references"]
+    assert (again["tag"], again["sha256"]) == ("1", recorded["sha256"])
+    assert description_of(run)["workers"] == described["workers"]
+    # From then on nobody reads it, and no Ray is asked for.
+    assert evaluate("ray.address=127.0.0.1:1").returncode == 0
+
+    # A run from before references were recorded is gone on with as well.
+    older = {key: value for key, value in described.items() if key != "references"}
+    (run / "run.json").write_text(json.dumps(older))
+    assert evaluate().returncode == 0
+    assert [each["sha256"] for each in description_of(run)["references"]] == [recorded["sha256"]]
+
+    # Another content is refused, before anything is scored; what else differs, before Ray starts.
+    write_tar(references, [*reference("cat/0", 1), *reference("dog/0", 3, concept="dog")])
+    (tmp_path / "generations-000002.tar").write_bytes(
+        (tmp_path / "generations-000001.tar").read_bytes()
+    )
+    refused = evaluate()
+    assert refused.returncode == 1
+    assert re.search(r"another configuration: references is 'sha256:.*, there", refused.stderr)
+    both = evaluate("metric.fg_threshold=0.4", "ray.address=127.0.0.1:1")
+    assert "metric.fg_threshold is 0.4, there 0.5" in both.stderr
+    assert {part: part.stat().st_mtime_ns for part in (run / "scores").iterdir()} == parts
 
 
 BAD: dict[str, tuple[list[Member], str]] = {

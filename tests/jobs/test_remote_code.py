@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.pipeline.errors import CallError
-from jobs.pipeline.scoring.checkpoint import CONFIGURATIONS, find_checkpoint
-from jobs.pipeline.scoring.config import EncoderConfig
 from masc_core import MaSC
+from masc_core.checkpoint import CONFIGURATIONS, CheckpointError, find_checkpoint
 from tests.commands import command
 from tests.shards import generation, reference, write_tar
 
@@ -56,17 +54,18 @@ def ask_for_code(file: Path, inside: str | None = None) -> None:
 def test_a_checkpoint_that_asks_for_its_own_code_is_refused(
     checkpoint: Path, marker: Path, name: str
 ) -> None:
-    find_checkpoint(EncoderConfig(str(checkpoint)))
+    find_checkpoint(str(checkpoint))
     ask_for_code(checkpoint / name)
-    with pytest.raises(CallError, match=rf"{name} asks for Python code .*trust_remote_code=true"):
-        find_checkpoint(EncoderConfig(str(checkpoint)))
+    refusal = rf"{name} asks for Python code .*trust_remote_code=true"
+    with pytest.raises(CheckpointError, match=refusal):
+        find_checkpoint(str(checkpoint))
     assert not marker.exists()
 
 
 def test_code_asked_for_further_inside_is_refused_too(checkpoint: Path) -> None:
     ask_for_code(checkpoint / "processor_config.json", inside="image_processor")
-    with pytest.raises(CallError, match="asks for Python code"):
-        find_checkpoint(EncoderConfig(str(checkpoint)))
+    with pytest.raises(CheckpointError, match="asks for Python code"):
+        find_checkpoint(str(checkpoint))
 
 
 def test_the_refusal_is_one_line_of_the_command_and_nothing_was_run(
@@ -96,8 +95,7 @@ def test_without_the_setting_the_code_is_not_run_even_where_nobody_looked_before
 
 def test_with_the_setting_it_is_run(checkpoint: Path, marker: Path, tmp_path: Path) -> None:
     ask_for_code(checkpoint / "config.json")
-    trusting = EncoderConfig(str(checkpoint), trust_remote_code=True)
-    before = find_checkpoint(trusting)
+    before = find_checkpoint(str(checkpoint), trust_remote_code=True)
     code = "import sys; from masc_core import MaSC; MaSC.from_pretrained({!r}, **{!r})"
     subprocess.run(
         [sys.executable, "-c", code.format(str(checkpoint), {"trust_remote_code": True})],
@@ -108,7 +106,7 @@ def test_with_the_setting_it_is_run(checkpoint: Path, marker: Path, tmp_path: Pa
     # What is run decides on scores, so it is part of what tells one encoder from another.
     with (checkpoint / "own_code.py").open("a") as file:
         file.write("# changed\n")
-    assert find_checkpoint(trusting).weights != before.weights
+    assert find_checkpoint(str(checkpoint), trust_remote_code=True).weights != before.weights
 
 
 def test_a_checkpoint_on_the_hub_is_refused_by_whichever_file_asks(
@@ -120,11 +118,7 @@ def test_a_checkpoint_on_the_hub_is_refused_by_whichever_file_asks(
     (cached / "refs").mkdir(parents=True)
     (cached / "refs" / "main").write_text(commit)
     shutil.copytree(checkpoint, cached / "snapshots" / commit)
-    code = (
-        "from jobs.pipeline.checkpoint import find_checkpoint\n"
-        "from jobs.pipeline.config import EncoderConfig\n"
-        "print(find_checkpoint(EncoderConfig('owner/name')))"
-    )
+    code = "from masc_core.checkpoint import find_checkpoint\nprint(find_checkpoint('owner/name'))"
 
     def find() -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -9,19 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.pipeline.evaluation_config import EvaluateConfig
-from jobs.pipeline.run.reports import Counts
+from jobs.pipeline.run.reports import RowCounts
 from jobs.pipeline.run.shard import find_shards
-from jobs.pipeline.scoring.checkpoint import find_checkpoint
-from jobs.pipeline.scoring.config import EncoderConfig
-from jobs.pipeline.scoring.plan import Plan
-from jobs.pipeline.scoring.reference_index import ReferenceIndex
-from jobs.pipeline.scoring.scorer import ShardScorer
+from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
+from jobs.pipeline.scoring.metrics import metrics_of
+from jobs.pipeline.scoring.plan import ScoringPlan
 from masc_core import Encoder, Generation, MaSC
 from masc_core.defaults import Dtype
 from masc_core.device import default_batch_size, upload
 from tests.commands import command, description_of, rows_of
 from tests.pictures import painted
+from tests.pipeline.scoring.small_scorer import ready_scorer
 from tests.shards import generation, reference, write_tar
 
 pytestmark = [
@@ -100,25 +98,23 @@ def test_a_batch_of_the_default_size_fits(naflex_checkpoint: Path) -> None:
 
 
 def test_running_out_of_memory_halves_the_batch(naflex_checkpoint: Path, tmp_path: Path) -> None:
-    encoder = EncoderConfig(name_or_path=str(naflex_checkpoint))
-    config = EvaluateConfig(run=str(tmp_path / "run"), encoder=encoder)
-    scorer = ShardScorer(Plan(config, find_checkpoint(encoder), {}, threads=2, batch_size=64))
-    entries, tokens = scorer.encode_references(
-        str(write_tar(tmp_path / "r.tar", reference("cat/0", 1)))
-    )
-    scorer.use_references(ReferenceIndex(entries), lambda key: tokens[key])
+    settings = EncoderConfig(name_or_path=str(naflex_checkpoint))
+    metrics = metrics_of(settings, MetricConfig())
+    plan = ScoringPlan(str(tmp_path / "run"), metrics, 0.0, 64_000_000)
+    references = write_tar(tmp_path / "r.tar", reference("cat/0", 1))
+    scorer = ready_scorer(plan, [references], batch_size=64)
     members = [m for i in range(64) for m in generation(f"{i:02d}", i, (256, 256))]
     [shard] = find_shards([str(write_tar(tmp_path / "g.tar", members))])
     # Room for a few images beside what is there.
     _, total = torch.cuda.mem_get_info()
-    room = torch.cuda.memory_reserved() + 8 * scorer._masc.encoder.bytes_an_image
+    room = torch.cuda.memory_reserved() + 8 * metrics[0].bytes_a_sample
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(room / total)
     try:
-        assert scorer.score_shard(shard).counts == Counts(ok=64)
+        assert scorer.process(shard).counts == RowCounts(ok=64)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert scorer.batch_size < 64
+    assert scorer.batch_sizes["masc"] < 64
 
 
 def test_the_job_runs_on_the_gpu(naflex_checkpoint: Path, tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from jobs.demo.world.prompts import prompt
 from jobs.demo.world.render import random_pose, render
 from jobs.demo.world.scenes import SCENES
 from jobs.demo.world.subjects import SUBJECTS
-from jobs.pipeline.scoring.checkpoint import find_checkpoint
-from jobs.pipeline.scoring.config import EncoderConfig
 from masc_core import Encoder, MaSC
+from masc_core.checkpoint import find_checkpoint
 from masc_core.defaults import DEMO_CHECKPOINT
 from tests.pictures import painted
 
@@ -52,8 +51,8 @@ def test_its_name_wins_over_a_directory_of_that_name(
 ) -> None:
     (tmp_path / "demo").mkdir()
     monkeypatch.chdir(tmp_path)
-    found = find_checkpoint(EncoderConfig(name_or_path="demo"))
-    by_path = find_checkpoint(EncoderConfig(name_or_path=str(DEMO_CHECKPOINT)))
+    found = find_checkpoint("demo")
+    by_path = find_checkpoint(str(DEMO_CHECKPOINT))
     assert (found.name_or_path, found.is_naflex) == ("demo", True)
     assert found.weights == by_path.weights
     assert Encoder.from_pretrained("demo").dim == 128

@@ -81,7 +81,7 @@ def test_a_further_metric_sees_the_batch_and_adds_its_score(
         return [float((each.weights >= 0.5).float().mean()) for each in batch.prepared]
 
     monkeypatch.setitem(AGGREGATORS, "foreground_share", foreground_share)
-    asking = MaSC(masc.encoder, further=["foreground_share"])
+    asking = MaSC(masc.encoder, extra=["foreground_share"])
     image, mask = painted((160, 160), 1)
     score = asking.score(image, mask, image, mask, "a cat")
-    assert score.further == {"foreground_share": score.n_fg_patches / score.n_patches}
+    assert score.extra == {"foreground_share": score.n_fg_patches / score.n_patches}

@@ -27,11 +27,15 @@ def joined_cluster(address: str | None) -> Iterator[None]:
     Meanwhile stdout goes to stderr: Ray prints there what workers and nodes say.
 
     With no address, `RAY_ADDRESS` decides (as in a job submitted to a cluster); without that, a Ray
-    of our own is started, which ends with this process.
+    of our own is started, which ends with the context. Where Ray was joined before, as by a caller
+    that does several jobs, it is used, and stays.
 
     Raises:
         CallError: there is no cluster at the address.
     """
+    if ray.is_initialized():
+        yield
+        return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {}
     if address != "local" and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:

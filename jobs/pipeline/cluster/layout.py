@@ -1,4 +1,4 @@
-"""How many workers of what size fit on a cluster."""
+"""How many workers of what size layout_for on a cluster."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ def layout_of_cluster(config: WorkersConfig, n_shards: int) -> Layout:
         CallError: a setting out of range.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return fit(config, nodes, n_shards)
+    return layout_for(config, nodes, n_shards)
 
 
-def fit(config: WorkersConfig, nodes: list[dict[str, float]], n_shards: int) -> Layout:
+def layout_for(config: WorkersConfig, nodes: list[dict[str, float]], n_shards: int) -> Layout:
     """`layout_of_cluster` for nodes with these resources ({"CPU": 8, "GPU": 1}, ...)."""
     gpus = number_or_auto(config.gpus, "workers.gpus", least=0)
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
     if gpus > 0:
-        room = [math.floor(node.get("GPU", 0) / gpus) for node in nodes]
+        capacity = [math.floor(node.get("GPU", 0) / gpus) for node in nodes]
     else:
-        room = [1 if node.get("CPU", 0) >= 1 else 0 for node in nodes]
+        capacity = [1 if node.get("CPU", 0) >= 1 else 0 for node in nodes]
     count = number_or_auto(config.count, "workers.count", least=1)
     if count is None:
         # A worker without a shard would only load its encoder.
-        count = max(1, min(sum(room), n_shards))
+        count = max(1, min(sum(capacity), n_shards))
     cpus = number_or_auto(config.cpus, "workers.cpus", least=1)
     if cpus is None:
-        cpus = _cpu_share(nodes, room, int(count), at_most=MAX_AUTO_CPUS if gpus else None)
+        cpus = _cpu_share(nodes, capacity, int(count), at_most=MAX_AUTO_CPUS if gpus else None)
     batch_size = number_or_auto(config.batch_size, "workers.batch_size", least=1)
     return Layout(int(count), gpus, int(cpus), None if batch_size is None else int(batch_size))
 
 
 def _cpu_share(
-    nodes: list[dict[str, float]], room: list[int], count: int, at_most: int | None
+    nodes: list[dict[str, float]], capacity: list[int], count: int, at_most: int | None
 ) -> int:
-    """Cores for each of `count` workers, if they spread over the nodes that have room."""
-    usable = [(node.get("CPU", 0), n) for node, n in zip(nodes, room, strict=True) if n]
+    """Cores for each of `count` workers, if they spread over the nodes with capacity."""
+    usable = [(node.get("CPU", 0), n) for node, n in zip(nodes, capacity, strict=True) if n]
     if not usable:
         return 1
     per_node = math.ceil(count / len(usable))

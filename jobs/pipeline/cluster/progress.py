@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from jobs.pipeline.run.reports import Counts
+from jobs.pipeline.run.reports import RowCounts
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ LINE_SECONDS = 5.0
 class Progress:
     """Shows shards, samples, samples a second, errors and the time left. A context manager."""
 
-    def __init__(self, n_shards: int) -> None:
-        """Progress through `n_shards`."""
+    def __init__(self, n_shards: int, verb: str = "scoring") -> None:
+        """Progress through `n_shards`; `verb` says what is done to them."""
+        self._verb = verb
         self._n_shards = n_shards
         self._began: float | None = None
         self._last_line = time.monotonic()
@@ -50,7 +51,7 @@ class Progress:
     def __enter__(self) -> Progress:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("scoring", total=self._n_shards, detail="starting")
+            self._task = self._bar.add_task(self._verb, total=self._n_shards, detail="starting")
         return self
 
     def __exit__(
@@ -62,7 +63,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, n_shards_done: int, counts: Counts, n_workers: int) -> None:
+    def show(self, n_shards_done: int, counts: RowCounts, n_workers: int) -> None:
         """Show the state, if it is time to; `n_workers` are those that score by now."""
         now = time.monotonic()
         if self._began is None and n_workers:

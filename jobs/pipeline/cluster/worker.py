@@ -1,29 +1,23 @@
-"""The Ray actor: one encoder on one device, scoring one shard at a time."""
+"""The Ray actor: what a job loads, on one device, doing two shards at a time."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
 from jobs.pipeline.cluster import allocator
 from jobs.pipeline.cluster.layout import Layout
-from jobs.pipeline.errors import CallError
-from jobs.pipeline.run.reports import Counts, ShardReport
+from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
+from jobs.pipeline.run.reports import RowCounts, ShardReport
 from jobs.pipeline.run.shard import Shard
-from jobs.pipeline.scoring.plan import Plan
-from jobs.pipeline.scoring.reference_index import ReferenceEntry, ReferenceIndex
 
-if TYPE_CHECKING:
-    from jobs.pipeline.scoring.reference_store import Tokens
-    from jobs.pipeline.scoring.scorer import ShardScorer
-
-
-OPEN_REFERENCE_SHARDS = 8
-"""Reference shards that a worker keeps open; one from another node is then also held on its own."""
+OPEN_INPUTS = 8
+"""Stored inputs that a worker keeps open; one from another node is then also held on its own."""
 
 
 @dataclass(frozen=True)
@@ -35,73 +29,61 @@ class Place:
     gpus: list[str]
     """Ids, on that node, of the GPUs that are its own."""
     device: str
-    """Where torch put the encoder."""
+    """Where it computes."""
     pid: int
 
 
 @ray.remote(concurrency_groups={"shards": 2, "progress": 1})  # type: ignore[call-overload]
 class Worker:
-    """Scores shards. `load` comes first, then references, then shards.
+    """Does a job's work. `load` comes first, then inputs, then `share`, then shards.
 
-    It takes two shards at a time: while one has the encoder, the next is opened and decoded ahead,
+    It takes two shards at a time: while one has the device, the next is opened and decoded ahead,
     and the one before it is committed.
     """
 
     def __init__(self) -> None:
         """Nothing is loaded yet, so that what goes wrong in loading is an answer, not a death."""
-        self._scorer: ShardScorer | None = None
+        self._processor: ShardProcessor | None = None
 
-    def load(self, plan: Plan) -> Place:
-        """Load the encoder.
+    def load(self, load: Callable[[Resources], ShardProcessor], resources: Resources) -> Place:
+        """Load what the job needs.
 
         Raises:
-            CallError: the checkpoint, or what the configuration asks of it, cannot be used.
+            CallError: it cannot be loaded.
         """
-        # Progress bars of N workers over one another tell nobody anything.
-        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-        import transformers
-
-        # What matters of its warnings, weights that are missing, is an error of ours.
-        transformers.utils.logging.set_verbosity_error()
-        # Only here: the driver, which imports this module too, needs no torch.
-        from jobs.pipeline.scoring.scorer import ShardScorer
-
-        try:
-            self._scorer = ShardScorer(plan)
-        except (OSError, ValueError, ImportError) as error:
-            where = f"encoder.name_or_path={plan.checkpoint.name_or_path}"
-            raise CallError(f"{where}: cannot be loaded: {error}") from error
+        self._processor = load(resources)
         context = ray.get_runtime_context()
         return Place(
             node=context.get_node_id(),
             gpus=list(context.get_accelerator_ids().get("GPU", [])),
-            device=str(self._scorer.device),
+            device=self._processor.device,
             pid=os.getpid(),
         )
 
-    def encode_references(self, url: str) -> tuple[list[ReferenceEntry], Tokens]:
-        """Encode a reference shard: the index of it, and the tokens, as two objects."""
-        assert self._scorer is not None
-        return self._scorer.encode_references(url)
+    def read_input(self, url: str) -> tuple[Any, Any]:
+        """Read an input of the first phase: the answer, and what is stored, as two objects."""
+        return self._loaded.read_input(url)
 
-    def use_references(self, index: ReferenceIndex, homes: dict[str, Any]) -> None:
-        """Score against these; `homes` tells in which object a reference's tokens are."""
-        assert self._scorer is not None
-
+    def share(self, shared: Any, stored: list[Any]) -> None:
+        """Begin with what all workers share; `stored` are Ray's references, an input each."""
         # Within a node the object store lends its memory: nothing is copied.
-        opened: Any = lru_cache(maxsize=OPEN_REFERENCE_SHARDS)(ray.get)
-        self._scorer.use_references(index, lambda key: opened(homes[key])[key])
+        opened: Any = lru_cache(maxsize=OPEN_INPUTS)(ray.get)
+        self._loaded.share(shared, lambda number: opened(stored[number]))
 
     @ray.method(concurrency_group="shards")
-    def score_shard(self, shard: Shard) -> ShardReport:
-        """Score a shard and commit its part."""
-        assert self._scorer is not None
-        return self._scorer.score_shard(shard)
+    def process(self, shard: Shard) -> ShardReport:
+        """Do a shard and commit it."""
+        return self._loaded.process(shard)
 
     @ray.method(concurrency_group="progress")
-    def progress(self) -> dict[str, Counts]:
-        """The rows so far of the shards at hand, by id; answers while they are being scored."""
-        return dict(self._scorer.counts) if self._scorer else {}
+    def progress(self) -> dict[str, RowCounts]:
+        """The rows so far of the shards at hand, by id; answers while they are being done."""
+        return dict(self._processor.counts) if self._processor else {}
+
+    @property
+    def _loaded(self) -> ShardProcessor:
+        assert self._processor is not None, "load() comes first"
+        return self._processor
 
 
 def start_worker(layout: Layout) -> Any:

@@ -9,18 +9,19 @@ from typing import Any
 import ray
 
 from jobs.pipeline.cluster.worker import Place
-from jobs.pipeline.run.reports import Counts, ShardReport, Timings
+from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
 from jobs.pipeline.run.shard import Shard
 
 
 @dataclass(eq=False)
 class WorkerHandle:
-    """What it is, what it has, and what it has done."""
+    """What it is, what it has, and what it has done. The actor itself runs elsewhere."""
 
     actor: Any
     place: Place | None = None
-    """Known once its encoder is loaded."""
-    has_references: bool = False
+    """Known once it has loaded."""
+    is_ready: bool = False
+    """It was told what all workers share, and takes shards."""
     progress: Any = None
     """The answer awaited to the last question for its progress."""
     shards: dict[str, Shard] = field(default_factory=dict)
@@ -31,12 +32,12 @@ class WorkerHandle:
     """It was ended, since there was nothing left for it to do."""
     died_with: int = 0
     """Shards that it had when it died, unless its node took it along."""
-    counts: dict[str, Counts] = field(default_factory=dict)
+    counts: dict[str, RowCounts] = field(default_factory=dict)
     """Rows so far of the shards at hand, by id."""
     reports: list[ShardReport] = field(default_factory=list)
     """The shards that it committed."""
 
-    def put_down(self, shard_id: str) -> None:
+    def release(self, shard_id: str) -> None:
         """It has this shard no longer."""
         del self.shards[shard_id]
         self.counts.pop(shard_id, None)

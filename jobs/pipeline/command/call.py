@@ -23,7 +23,7 @@ from rich.text import Text
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_WRONG_CALL
 from jobs.pipeline.command.help import print_help
 from jobs.pipeline.command.messages import MessageFormatter, printable
-from jobs.pipeline.command.settings import Config, _settings
+from jobs.pipeline.command.settings import Config, _settings, help_of
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.storage.redaction import scrub
 
@@ -84,7 +84,7 @@ def parse(words: list[str], schema: type[Config]) -> Config:
             where = f"{error.full_key}: " if error.full_key else ""
             raise CallError(f"{source}: {where}{str(error).splitlines()[0]}") from error
     for key in sorted(OmegaConf.missing_keys(merged)):
-        raise CallError(f"{key}= is required: {known[key][1].metadata['help']} (see --help)")
+        raise CallError(f"{key}= is required: {help_of(known[key][1])} (see --help)")
     try:
         return cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:

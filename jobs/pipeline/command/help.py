@@ -11,7 +11,7 @@ from omegaconf import MISSING
 from rich.console import Console
 from rich.markup import escape
 
-from jobs.pipeline.command.settings import _settings
+from jobs.pipeline.command.settings import _settings, help_of
 
 
 def print_help(name: str, schema: type, description: str) -> None:
@@ -24,8 +24,7 @@ def print_help(name: str, schema: type, description: str) -> None:
     for key, (hint, field) in _settings(schema):
         kind = f"[dim]({escape(_type_name(hint))})[/dim]"
         console.print(
-            f"[bold]{key}[/bold] = {escape(_default(field))}  {kind}\n"
-            f"    {escape(field.metadata['help'])}",
+            f"[bold]{key}[/bold] = {escape(_default(field))}  {kind}\n    {escape(help_of(field))}",
             soft_wrap=True,
             highlight=False,
         )

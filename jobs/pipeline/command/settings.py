@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import MISSING
@@ -11,11 +11,20 @@ from omegaconf import MISSING
 Config = TypeVar("Config")
 
 
-def setting(default: Any = MISSING, help: str = "", **kwargs: Any) -> Any:
-    """A dataclass field with its line of help; without a default the setting is required."""
+def setting(default: Any = MISSING, help: str | Callable[[], str] = "", **kwargs: Any) -> Any:
+    """A dataclass field with its line of help; without a default the setting is required.
+
+    A help that is called lists what there is at that time.
+    """
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata={"help": help})
     return dataclasses.field(default=default, metadata={"help": help}, **kwargs)
+
+
+def help_of(field: Any) -> str:
+    """The line of help of a setting."""
+    text = field.metadata["help"]
+    return text() if callable(text) else text
 
 
 def section(schema: type) -> Any:

@@ -1,7 +1,7 @@
 """The directory of a run: what is committed, what was given up on, and what is still to do.
 
     RUN/run.json                    configuration, fingerprint, versions, counts, timings, state
-    RUN/driver.json                 the driver that has the run now (`claim`)
+    RUN/driver.json                 the driver that has the run now (`lease`)
     RUN/scores/<shard-id>.parquet   one committed part a shard
     RUN/failed/<shard-id>.json      a shard given up on
 
@@ -39,8 +39,10 @@ class RunDirectory:
         """Name the directory; nothing is read or written yet."""
         self.url = url
         self._fs, self._path = open_filesystem(url, keeps_listings=False)
+        self._seen: dict[str, Fingerprint] = {}
+        """The fingerprints that were found in it, each once, by their JSON."""
 
-    def prepare(self, fingerprint: Fingerprint, overwrite: bool) -> None:
+    def open_for(self, fingerprint: Fingerprint, overwrite: bool) -> None:
         """Make sure that what the directory holds was made by the same configuration.
 
         Raises:
@@ -56,32 +58,55 @@ class RunDirectory:
             raise CallError(f"run={redacted}: cannot be written to: {reason_of(error)}") from error
         described = self.read_description()
         if described is not None:
-            self._refuse_difference(fingerprint, described.get("fingerprint", {}))
+            self._note(described.get("fingerprint", {}))
+        self.require_same(fingerprint)
+
+    def has_results(self) -> bool:
+        """Whether something was found in it that was made before."""
+        return bool(self._seen)
+
+    def require_same(self, fingerprint: Fingerprint) -> None:
+        """Make sure that whatever was found in it so far was made by this configuration.
+
+        Raises:
+            CallError: it was not, naming the keys that differ.
+        """
+        for found in self._seen.values():
+            if differences := differing(fingerprint, found):
+                raise CallError(
+                    f"run={redact(self.url)} was made with another configuration: "
+                    f"{'; '.join(differences)}. Name another run, or start it anew with "
+                    "overwrite=true"
+                )
 
     def read_description(self) -> dict[str, Any] | None:
         """What `run.json` says; None where there is none."""
+        redacted = redact(self.url)
         try:
-            return json.loads(self._read("run.json"))
+            description = json.loads(self._read("run.json"))
         except FileNotFoundError:
             return None
         except ValueError as error:
-            redacted = redact(self.url)
             raise CallError(f"run={redacted}: run.json is not JSON: {error}") from error
+        if not isinstance(description, dict):
+            raise CallError(f"run={redacted}: run.json is no JSON object, so not a run's own")
+        return description
 
     def describe(self, description: dict[str, Any]) -> None:
         """Write `run.json`."""
         self._write("run.json", _json(description))
 
     def read_lease(self) -> dict[str, Any] | None:
-        """What `driver.json` says; None where there is none, or none that is JSON.
+        """What `driver.json` says; None where there is none, or none that a driver wrote.
 
         Raises:
             StorageError: it cannot be read, now; this one is not asked for again.
         """
         try:
-            return json.loads(self._read("driver.json", attempts=1))
+            document = json.loads(self._read("driver.json", attempts=1))
         except (FileNotFoundError, ValueError):
             return None
+        return document if isinstance(document, dict) and "holder" in document else None
 
     def write_lease(self, document: dict[str, Any] | None) -> None:
         """Write `driver.json`; None removes it.
@@ -106,11 +131,11 @@ class RunDirectory:
         present = set(self.parts())
         candidates = list(shards)
         with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
-            stands = pool.map(
-                lambda shard: shard.id in present and self._is_current(shard, fingerprint),
-                candidates,
+            are_current = pool.map(
+                lambda shard: shard.id in present and self._is_current(shard), candidates
             )
-            to_do = [shard for shard, done in zip(candidates, stands, strict=True) if not done]
+            to_do = [shard for shard, done in zip(candidates, are_current, strict=True) if not done]
+        self.require_same(fingerprint)
         done = {shard.id for shard in candidates} - {shard.id for shard in to_do}
         for shard_id in done.intersection(self._ids("failed", ".json")):
             self._remove(f"failed/{shard_id}.json")
@@ -146,7 +171,7 @@ class RunDirectory:
         note = {"url": redact(shard.url), "attempts": attempts, "error": error}
         self._write(f"failed/{shard.id}.json", _json(note))
 
-    def _is_current(self, shard: Shard, fingerprint: Fingerprint) -> bool:
+    def _is_current(self, shard: Shard) -> bool:
         path = join(self._path, "scores", f"{shard.id}.parquet")
 
         def read_footer() -> dict[str, Any]:
@@ -157,8 +182,11 @@ class RunDirectory:
             footer = with_retries(path, read_footer)
         except pa.ArrowInvalid:
             return False  # not Parquet: its writer's storage is not as atomic as promised
-        self._refuse_difference(fingerprint, footer.get("fingerprint", {}))
+        self._note(footer.get("fingerprint", {}))
         return footer.get("source") == shard.source
+
+    def _note(self, fingerprint: Fingerprint) -> None:
+        self._seen[json.dumps(fingerprint, sort_keys=True)] = fingerprint
 
     def _ids(self, folder: str, suffix: str) -> list[str]:
         """The shards that have a file there."""
@@ -171,13 +199,6 @@ class RunDirectory:
             return []
         files = [name.rpartition("/")[2] for name in names]
         return [name.removesuffix(suffix) for name in files if name.endswith(suffix)]
-
-    def _refuse_difference(self, ours: Fingerprint, theirs: Fingerprint) -> None:
-        if differences := differing(ours, theirs):
-            raise CallError(
-                f"run={redact(self.url)} was made with another configuration: "
-                f"{'; '.join(differences)}. Name another run, or start it anew with overwrite=true"
-            )
 
     def _remove_results(self) -> None:
         """Remove what a run writes, and nothing else that may lie there."""

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 5.0
 EXPIRES_SECONDS = 30.0
-"""A claim that was not refreshed for so long is a dead driver's. No clock but the watcher's counts:
+"""A lease that was not refreshed for so long is a dead driver's. No clock but the watcher's counts:
 those of two machines need not agree."""
 
 PID_NAMESPACE = Path("/proc/self/ns/pid")
@@ -102,7 +102,7 @@ class Lease:
         except (FileNotFoundError, StorageError) as error:  # no such bucket; no access to it
             redacted = redact(self._run.url)
             raise CallError(f"run={redacted}: cannot be written to: {reason_of(error)}") from error
-        self._keeper = Thread(target=self._keep, name="claim", daemon=True)
+        self._keeper = Thread(target=self._keep, name="lease", daemon=True)
         self._keeper.start()
         return self
 
@@ -118,7 +118,7 @@ class Lease:
             try:
                 self._run.write_lease(None)
             except StorageError as storage_error:
-                log.warning("the run's claim could not be removed: %s", storage_error)
+                log.warning("the run's lease could not be removed: %s", storage_error)
 
     def _wait_for_the_dead(self) -> None:
         """Return when nobody has the run."""
@@ -135,7 +135,7 @@ class Lease:
                 return
             if not waited:
                 log.info(
-                    "host %s, pid %d claimed this run at %s; waiting up to %g s to see if it lives",
+                    "host %s, pid %d took this run at %s; waiting up to %g s to see if it lives",
                     holder.host, holder.pid, holder.since, self._expires,
                 )  # fmt: skip
             time.sleep(self._refresh / 5)
@@ -153,7 +153,7 @@ class Lease:
                 self._write()
             except StorageError as error:
                 # The next beat may get through; if none does, the commits say so.
-                log.warning("the run's claim could not be refreshed: %s", error)
+                log.warning("the run's lease could not be refreshed: %s", error)
 
     def _write(self) -> None:
         self._heartbeats += 1

@@ -6,15 +6,14 @@ import os
 import platform
 import socket
 import time
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 import masc_core
-from jobs.pipeline.evaluation_config import EvaluateConfig
 from jobs.pipeline.run.directory import RunDirectory
-from jobs.pipeline.run.fingerprint import Fingerprint
 from jobs.pipeline.storage.redaction import redact
 
 PACKAGES = ("torch", "torchvision", "transformers", "ray", "pyarrow", "pillow")
@@ -24,24 +23,19 @@ PACKAGES = ("torch", "torchvision", "transformers", "ray", "pyarrow", "pillow")
 class RunRecord:
     """Keeps `run.json` true while a run goes on."""
 
-    def __init__(
-        self, run: RunDirectory, config: EvaluateConfig, fingerprint: Fingerprint, n_shards: int
-    ) -> None:
-        """Begin the record; `write` puts it down."""
+    def __init__(self, run: RunDirectory, described: Mapping[str, Any], n_shards: int) -> None:
+        """Begin the record; `write` puts it down.
+
+        Args:
+            described: what the run is: its configuration, its fingerprint.
+        """
         self._run = run
         self.began = time.monotonic()
         """By the monotonic clock."""
-        redacted = replace(
-            config,
-            samples=[redact(url) for url in config.samples],
-            references=[redact(url) for url in config.references],
-            run=redact(config.run),
-        )
         self._content: dict[str, Any] = {
             "state": "running",
             "started": _now(),
-            "config": asdict(redacted),
-            "fingerprint": dict(fingerprint),
+            **described,
             "versions": {
                 "masc_core": masc_core.__version__,
                 "python": platform.python_version(),
@@ -60,6 +54,19 @@ class RunRecord:
             **more,
         )
         self._run.describe(self._content)
+
+
+def redacted_settings(config: Any) -> dict[str, Any]:
+    """The settings of a command, nested dataclasses, with the URLs in them redacted."""
+
+    def redacted(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: redacted(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [redacted(each) for each in value]
+        return redact(value) if isinstance(value, str) else value
+
+    return redacted(asdict(config))
 
 
 def _now() -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Counts:
+class RowCounts:
     """Rows by status."""
 
     ok: int = 0
@@ -18,8 +18,8 @@ class Counts:
         """All rows."""
         return self.ok + self.skipped + self.error
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.ok + other.ok, self.skipped + other.skipped, self.error + other.error)
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(self.ok + other.ok, self.skipped + other.skipped, self.error + other.error)
 
 
 @dataclass
@@ -46,7 +46,7 @@ class ShardReport:
     """What the driver hears of a shard that is committed."""
 
     shard_id: str
-    counts: Counts
+    counts: RowCounts
     timings: Timings
     first_error: str | None
     """The first sample that could not be scored, and why."""

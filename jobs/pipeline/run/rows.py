@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
+
+from masc_core.protocol import Metric
 
 OK = "ok"
 
@@ -44,9 +48,36 @@ that are not `ok`. `error` is null in a row whose two scores are numbers and
 whose text was not cut."""
 
 
-def scores_schema(metric_columns: list[str]) -> pa.Schema:
-    """The schema of a run that also asks for `metric_columns`, each a float64."""
-    schema = SCORES_SCHEMA
-    for name in metric_columns:
-        schema = schema.append(pa.field(name, pa.float64()))
-    return schema
+SAMPLE_COLUMNS = frozenset(
+    {
+        *("key", "shard", "model", "concept", "prompt_id", "seed", "prompt", "subject"),
+        *("references", "n_references", "fg_fraction", "status", "error", "extra"),
+    }
+)
+"""What a row says of its sample, whatever is asked of it; the others are of MaSC."""
+
+_TYPES: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int32": pa.int32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "list<int32>": pa.list_(pa.int32()),
+    "list<float64>": pa.list_(pa.float64()),
+}
+
+
+def scores_schema(metrics: Iterable[Metric]) -> pa.Schema:
+    """The schema of a run that asks these metrics.
+
+    Raises:
+        ValueError: two give a column of one name, or one that a row has anyway.
+    """
+    fields: dict[str, pa.Field] = {}
+    for metric in metrics:
+        for name, kind in metric.columns.items():
+            if name in fields or name in SAMPLE_COLUMNS:
+                raise ValueError(f"{metric.name}: the column {name!r} comes twice")
+            fields[name] = pa.field(name, _TYPES[kind])
+    named = [each for each in SCORES_SCHEMA if each.name in SAMPLE_COLUMNS or each.name in fields]
+    others = [each for name, each in fields.items() if name not in SCORES_SCHEMA.names]
+    return pa.schema([*named, *others])

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from jobs.pipeline.command.settings import setting
 from masc_core import defaults
+from masc_core.aggregators import AGGREGATORS
+from masc_core.comparators import COMPARATORS
 
 
 @dataclass
@@ -24,6 +26,15 @@ class EncoderConfig:
     )
 
 
+def known_extras() -> list[str]:
+    """The names that `metric.extra` takes."""
+    return [*AGGREGATORS, *COMPARATORS]
+
+
+def _help_of_extra() -> str:
+    return f"further columns, each a name of: {', '.join(known_extras()) or 'none yet'}"
+
+
 @dataclass
 class MetricConfig:
     fg_threshold: float = setting(
@@ -39,4 +50,4 @@ class MetricConfig:
         0.0, "skip a pair when a mask covers this share of its pixels or less; 0 skips none"
     )
     masks: list[str] = setting(["given"], "foreground masks to score with")
-    extra: list[str] = setting([], "further metrics, one column each")
+    extra: list[str] = setting([], _help_of_extra)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from jobs.pipeline.errors import CallError, SampleError
 
@@ -18,32 +18,40 @@ class ReferenceEntry:
     subject: str | None
     error: str | None = None
     """Why it could not be encoded; what needs it is an error in turn."""
-    n_patches: int = 0
-    fg_weight: float = 0.0
     fg_fraction: float = 0.0
+    """Share of its mask's pixels that are foreground, in [0, 1]."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why a metric other than MaSC has no use for it, by the metric's name."""
 
 
 class ReferenceIndex:
     """Which references there are, by key and by concept."""
 
-    def __init__(self, entries: Iterable[ReferenceEntry]) -> None:
-        """Index the entries.
+    def __init__(self, shards: Iterable[Iterable[ReferenceEntry]]) -> None:
+        """Index the entries of each reference shard.
 
         Raises:
             CallError: there are none, or two have the same key.
         """
         self.by_key: dict[str, ReferenceEntry] = {}
+        self.shard_number: dict[str, int] = {}
+        """Of a reference's shard among the shards, by the reference's key."""
         self._by_concept: dict[str, list[ReferenceEntry]] = {}
-        for entry in entries:
-            if entry.key in self.by_key:
-                first = self.by_key[entry.key].shard
-                raise CallError(
-                    f"references=: key {entry.key!r} comes twice, in {first} and in {entry.shard}"
-                )
-            self.by_key[entry.key] = entry
-            self._by_concept.setdefault(entry.concept, []).append(entry)
+        for number, entries in enumerate(shards):
+            for entry in entries:
+                self._add(entry, number)
         if not self.by_key:
             raise CallError("references=: the shards hold no sample")
+
+    def _add(self, entry: ReferenceEntry, shard_number: int) -> None:
+        if entry.key in self.by_key:
+            first = self.by_key[entry.key].shard
+            raise CallError(
+                f"references=: key {entry.key!r} comes twice, in {first} and in {entry.shard}"
+            )
+        self.by_key[entry.key] = entry
+        self.shard_number[entry.key] = shard_number
+        self._by_concept.setdefault(entry.concept, []).append(entry)
 
     def chosen(self, concept: str, keys: list[str] | None) -> list[ReferenceEntry]:
         """What a generation is scored against: the references it lists, or all of its concept.

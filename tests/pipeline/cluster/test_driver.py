@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import ray
@@ -18,21 +17,17 @@ from hypothesis import strategies as st
 
 from jobs.pipeline.cluster import driver as driver_module
 from jobs.pipeline.cluster import shard_queue
-from jobs.pipeline.cluster.config import LimitsConfig
-from jobs.pipeline.cluster.driver import Driver, Incomplete
+from jobs.pipeline.cluster.driver import Driver
 from jobs.pipeline.cluster.layout import Layout
 from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.shard_job import Resources
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.cluster.worker import Place
-from jobs.pipeline.errors import CommitError
-from jobs.pipeline.evaluation_config import EvaluateConfig
+from jobs.pipeline.errors import CommitError, Incomplete
 from jobs.pipeline.run.directory import RunDirectory
-from jobs.pipeline.run.reports import Counts, ShardReport, Timings
-from jobs.pipeline.run.rows import OK, scores_schema
+from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
+from jobs.pipeline.run.rows import OK, SCORES_SCHEMA
 from jobs.pipeline.run.shard import Shard
-from jobs.pipeline.scoring.checkpoint import Checkpoint
-from jobs.pipeline.scoring.plan import Plan
-from jobs.pipeline.scoring.reference_index import ReferenceEntry, ReferenceIndex
 from jobs.pipeline.storage.versions import Version
 from tests.commands import rows_of
 
@@ -53,24 +48,23 @@ class ScriptedWorker:
         self._seconds = seconds
         self._starts = starts
 
-    def load(self, plan: Plan) -> Place:
+    def load(self, load: Any, resources: Resources) -> Place:
         if not self._starts:
             os._exit(1)
         return Place(ray.get_runtime_context().get_node_id(), [], "none", os.getpid())
 
-    def encode_references(self, url: str) -> tuple[list[ReferenceEntry], dict[str, np.ndarray]]:
+    def read_input(self, url: str) -> tuple[str, None]:
         name = Path(url).stem
         if name == "slow":
             _wait_for(Path(self._run.url) / "encoded-quick")
         (Path(self._run.url) / f"encoded-{name}").touch()
-        return [ReferenceEntry(name, url, "c", None)], {}
+        return name, None
 
-    def use_references(self, index: ReferenceIndex, homes: dict[str, Any]) -> None:
-        chosen = " ".join(entry.key for entry in index.chosen("c", None))
-        (Path(self._run.url) / "chosen").write_text(chosen)
+    def share(self, shared: str, stored: list[Any]) -> None:
+        (Path(self._run.url) / "shared").write_text(shared)
 
     @ray.method(concurrency_group="shards")
-    def score_shard(self, shard: Shard) -> ShardReport:
+    def process(self, shard: Shard) -> ShardReport:
         number = int(Path(shard.url).stem)
         # Attempts are counted where a death does not forget them.
         counter = Path(self._run.url) / f"attempts-{number}"
@@ -86,14 +80,28 @@ class ScriptedWorker:
         if fate == "disk full":
             raise CommitError("run=x", "cannot be written to: OSError: No space left on device")
         rows = [{"key": f"{number}/{i}", "shard": shard.url, "status": OK} for i in range(3)]
-        self._run.commit(shard, pa.Table.from_pylist(rows, schema=scores_schema([])), {})
+        self._run.commit(shard, pa.Table.from_pylist(rows, schema=SCORES_SCHEMA), {})
         if fate == DIE_COMMITTED:
             os._exit(1)
-        return ShardReport(shard.id, Counts(ok=3), Timings(), None)
+        return ShardReport(shard.id, RowCounts(ok=3), Timings(), None)
 
     @ray.method(concurrency_group="progress")
-    def progress(self) -> dict[str, Counts]:
+    def progress(self) -> dict[str, RowCounts]:
         return {}
+
+
+class ScriptedJob:
+    """Its workers load nothing; what they answer is joined to one text."""
+
+    participle = "scored"
+    inputs_setting = "references"
+
+    def __init__(self, inputs: Sequence[str]) -> None:
+        self.inputs = inputs
+        self.load: Any = None
+
+    def share(self, answers: Sequence[str]) -> str:
+        return " ".join(answers)
 
 
 def _wait_for(path: Path) -> None:
@@ -121,13 +129,7 @@ def drive(
 ) -> Driver:
     """A driver that is about to score a shard a script."""
     directory = RunDirectory(str(run))
-    directory.prepare({}, overwrite=True)
-    limits = LimitsConfig(max_shard_attempts=MAX_ATTEMPTS)
-    plan = Plan(
-        *(EvaluateConfig(run=str(run), limits=limits), Checkpoint("none", None, "", True), {}),
-        threads=1,
-        batch_size=1,
-    )
+    directory.open_for({}, overwrite=True)
     shards = [Shard(f"/{i}.tar", Version(1, "")) for i in range(len(script))]
 
     def start(layout: Layout) -> Any:
@@ -135,7 +137,7 @@ def drive(
         return ScriptedWorker.remote(*words)  # type: ignore[attr-defined]
 
     return Driver(
-        *(plan, Layout(n_workers, 0, 0, 1), directory, shards, list(references)),
+        *(ScriptedJob(references), Layout(n_workers, 0, 0, 1), directory, shards, MAX_ATTEMPTS),
         Progress(len(shards)),
         start_worker=start,
         stop=stop,
@@ -152,7 +154,7 @@ def test_whatever_workers_do_each_shard_is_committed_once_or_set_aside(
 ) -> None:
     run = tmp_path_factory.mktemp("run")
     driver = drive(run, script, n_workers)
-    driver.score_all()
+    driver.do_all()
     keys = Counter(row["key"] for row in rows_of(run)) if list(run.glob("scores/*")) else {}
     set_aside = {shard.url for shard in driver.set_aside}
     for number, doomed in enumerate(script):
@@ -168,7 +170,7 @@ def test_a_shard_that_kills_every_worker_takes_no_other_with_it(
     joined: None, tmp_path: Path
 ) -> None:
     driver = drive(tmp_path / "run", [[], [DIE] * 9, [], [], [], []], n_workers=1)
-    driver.score_all()
+    driver.do_all()
     assert [shard.url for shard in driver.set_aside] == ["/1.tar"]
     assert len(rows_of(tmp_path / "run")) == 5 * 3
     [note] = (tmp_path / "run" / "failed").iterdir()
@@ -178,14 +180,14 @@ def test_a_shard_that_kills_every_worker_takes_no_other_with_it(
 def test_references_keep_the_order_of_their_shards_whichever_is_encoded_first(
     joined: None, tmp_path: Path
 ) -> None:
-    drive(tmp_path, [[]], references=["/slow.tar", "/quick.tar"]).score_all()
-    assert (tmp_path / "chosen").read_text() == "slow quick"
+    drive(tmp_path, [[]], references=["/slow.tar", "/quick.tar"]).do_all()
+    assert (tmp_path / "shared").read_text() == "slow quick"
 
 
 def test_a_part_that_cannot_be_written_ends_the_run_at_once(joined: None, tmp_path: Path) -> None:
     driver = drive(tmp_path / "run", [["disk full"]] * 50, seconds=0.05)
     with pytest.raises(Incomplete, match=r"^run=x: cannot be written to: OSError: No"):
-        driver.score_all()
+        driver.do_all()
     assert driver.reports == []
     assert driver.set_aside == []
 
@@ -197,7 +199,7 @@ def test_workers_that_never_start_end_the_run(
     monkeypatch.setattr(driver_module, "LONGEST_START_PAUSE", 0.1)
     driver = drive(tmp_path / "run", [[]], n_workers=1, starts=False)
     with pytest.raises(Incomplete, match=r"^workers do not start: "):
-        driver.score_all()
+        driver.do_all()
 
 
 def test_asked_to_end_a_driver_finishes_what_was_begun_and_begins_nothing(
@@ -205,17 +207,17 @@ def test_asked_to_end_a_driver_finishes_what_was_begun_and_begins_nothing(
 ) -> None:
     stop = Stop(0.0)
     driver = drive(tmp_path / "run", [[] for _ in range(60)], seconds=0.2, stop=stop)
-    scored, heard = driver._scored, []
+    done, heard = driver._shard_done, []
 
-    def hear(hand: Any, report: ShardReport) -> None:
-        scored(hand, report)
+    def hear(worker: Any, report: ShardReport) -> None:
+        done(worker, report)
         if not heard:
-            heard.append({shard for each in driver.hands for shard in each.shards})
+            heard.append({shard for each in driver.workers for shard in each.shards})
             stop.ask("SIGTERM", 600.0)
 
-    driver._scored = hear  # type: ignore[method-assign]
+    driver._shard_done = hear  # type: ignore[method-assign]
     with pytest.raises(Incomplete, match=r"^SIGTERM: stopped with \d+ shards to do, 0 of them"):
-        driver.score_all()
+        driver.do_all()
     [begun] = heard
     assert {report.shard_id for report in driver.reports[1:]} <= begun
     assert len(rows_of(tmp_path / "run")) == 3 * len(driver.reports) < 180
@@ -226,11 +228,11 @@ def test_asked_twice_a_driver_drops_what_was_begun(joined: None, tmp_path: Path)
     driver = drive(tmp_path / "run", [[] for _ in range(4)], seconds=600.0, stop=stop)
     give = driver._give_shards
 
-    def give_and_ask(hand: Any) -> None:
-        give(hand)
+    def give_and_ask(worker: Any) -> None:
+        give(worker)
         stop.ask("SIGTERM", 600.0)
         stop.ask("SIGTERM", 600.0)
 
     driver._give_shards = give_and_ask  # type: ignore[method-assign]
     with pytest.raises(Incomplete, match=r"stopped with 4 shards to do, [12] of them begun"):
-        driver.score_all()
+        driver.do_all()

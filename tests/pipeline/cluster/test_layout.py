@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.pipeline.cluster.config import WorkersConfig
-from jobs.pipeline.cluster.layout import Layout, fit
+from jobs.pipeline.cluster.layout import Layout, layout_for
 from jobs.pipeline.errors import CallError
 
 TWO_CORES = [{"CPU": 2.0}]
@@ -36,10 +36,10 @@ EIGHT_GPUS = [{"CPU": 128.0, "GPU": 8.0}]
 def test_workers_fill_the_cluster(
     nodes: list[dict[str, float]], settings: dict[str, Any], n_shards: int, layout: Layout
 ) -> None:
-    assert fit(WorkersConfig(**settings), nodes, n_shards) == layout
+    assert layout_for(WorkersConfig(**settings), nodes, n_shards) == layout
 
 
 @pytest.mark.parametrize("value", ["many", 0, -1, [], None])
 def test_a_count_that_is_none_is_refused(value: Any) -> None:
     with pytest.raises(CallError, match=r"workers\.count=.*: expected auto or a number"):
-        fit(WorkersConfig(count=value), TWO_CORES, 1)
+        layout_for(WorkersConfig(count=value), TWO_CORES, 1)

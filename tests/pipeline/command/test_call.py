@@ -106,6 +106,6 @@ def test_help_shows_every_setting_with_its_default(command: str) -> None:
 
 @pytest.mark.parametrize("recipe", sorted(Path("conf").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_recipe_fits_the_schema(recipe: Path) -> None:
-    from jobs.pipeline.evaluation_config import EvaluateConfig, check
+    from jobs.pipeline.evaluation import EvaluateConfig, check
 
     check(parse([str(recipe), "run=x"], EvaluateConfig))

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from jobs.pipeline.cluster.shard_queue import ShardQueue
 from jobs.pipeline.run.directory import RunDirectory
-from jobs.pipeline.run.rows import OK, scores_schema
+from jobs.pipeline.run.rows import OK, SCORES_SCHEMA
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.versions import Version
 
@@ -58,7 +58,7 @@ def table_of(shard: Shard) -> pa.Table:
         }
         for name in SAMPLES
     ]
-    return pa.Table.from_pylist(rows, schema=scores_schema([]))
+    return pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)
 
 
 class Ledger(RuleBasedStateMachine):
@@ -83,7 +83,7 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def a_driver_starts(self) -> None:
         run = self.run_directory()
-        run.prepare(FINGERPRINT, overwrite=False)
+        run.open_for(FINGERPRINT, overwrite=False)
         to_do = run.still_to_do(self.shards(), FINGERPRINT)
         self.driver = Driver(ShardQueue(to_do, MAX_ATTEMPTS, lambda: self.now), set())
 
@@ -204,7 +204,7 @@ def test_a_shard_that_was_committed_all_the_same_is_not_set_aside(tmp_path: Path
     """Its worker died each time after the commit and before it could say so."""
     run = RunDirectory(str(tmp_path))
     done, lost = (Shard(f"/{name}.tar", Version(1, "1")) for name in ("done", "lost"))
-    run.prepare(FINGERPRINT, overwrite=False)
+    run.open_for(FINGERPRINT, overwrite=False)
     run.commit(done, table_of(done), FINGERPRINT)
     for shard in (done, lost):
         run.set_aside(shard, MAX_ATTEMPTS, "died")

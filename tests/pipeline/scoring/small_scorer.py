@@ -9,17 +9,18 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs.pipeline.cluster.config import LimitsConfig
-from jobs.pipeline.evaluation_config import EvaluateConfig
 from jobs.pipeline.run.shard import find_shards
-from jobs.pipeline.scoring.checkpoint import find_checkpoint
-from jobs.pipeline.scoring.config import EncoderConfig
-from jobs.pipeline.scoring.plan import Plan
+from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
+from jobs.pipeline.scoring.metrics import metrics_of
+from jobs.pipeline.scoring.plan import ScoringPlan, SharedReferences, load_scorer
 from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.scoring.scorer import ShardScorer
+from masc_core import Encoder
+from masc_core.masc_scores import MascScores
 from tests.shards import Member, reference, write_tar
 
 MAX_NUM_PATCHES = 36
+MAX_IMAGE_PIXELS = 64_000_000
 
 
 @dataclass
@@ -27,12 +28,18 @@ class SmallScorer:
     """A scorer of batches of 4, whose run is `folder / "run"`."""
 
     scorer: ShardScorer
+    masc: MascScores
     folder: Path
+
+    @property
+    def encoder(self) -> Encoder:
+        """MaSC's."""
+        return self.masc.masc.encoder
 
     def rows(self, shard: Path) -> list[dict[str, Any]]:
         """Score a shard; the rows of its part."""
         [found] = find_shards([str(shard)])
-        self.scorer.score_shard(found)
+        self.scorer.process(found)
         return pq.read_table(self.folder / "run" / "scores" / f"{found.id}.parquet").to_pylist()
 
     def rows_of(self, members: Iterable[Member]) -> dict[str, dict[str, Any]]:
@@ -42,15 +49,30 @@ class SmallScorer:
 
 
 def small_scorer(
-    checkpoint: Path, folder: Path, references: Iterable[Member] = (), **limits: Any
+    checkpoint: Path,
+    folder: Path,
+    references: Iterable[Member] = (),
+    metric: MetricConfig | None = None,
+    batch_size: int = 4,
+    max_image_pixels: int = MAX_IMAGE_PIXELS,
 ) -> SmallScorer:
     """A scorer with two references of the concept `cat`, and further ones."""
     encoder = EncoderConfig(name_or_path=str(checkpoint), max_num_patches=MAX_NUM_PATCHES)
-    config = EvaluateConfig(run=str(folder / "run"), encoder=encoder, limits=LimitsConfig(**limits))
-    plan = Plan(config, find_checkpoint(encoder), {"a": 1}, threads=2, batch_size=4)
-    scorer = ShardScorer(plan)
+    metric = metric or MetricConfig()
+    metrics = metrics_of(encoder, metric)
+    plan = ScoringPlan(str(folder / "run"), metrics, metric.min_fg_fraction, max_image_pixels)
     members = [*reference("cat/0", 1), *reference("cat/1", 2), *references]
     shard = write_tar(folder / "references.tar", members)
-    entries, tokens = scorer.encode_references(str(shard))
-    scorer.use_references(ReferenceIndex(entries), lambda key: tokens[key])
-    return SmallScorer(scorer, folder)
+    scorer = ready_scorer(plan, [shard], batch_size)
+    masc = metrics[0]
+    assert isinstance(masc, MascScores)
+    return SmallScorer(scorer, masc, folder)
+
+
+def ready_scorer(plan: ScoringPlan, references: list[Path], batch_size: int) -> ShardScorer:
+    """A scorer that has loaded its metrics and encoded its references."""
+    scorer = load_scorer(plan, threads=2, batch_size=batch_size)
+    read = [scorer.read_input(str(shard)) for shard in references]
+    index = ReferenceIndex(answer.entries for answer, _ in read)
+    scorer.share(SharedReferences(index, {"a": 1}), lambda number: read[number][1])
+    return scorer

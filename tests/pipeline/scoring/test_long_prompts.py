@@ -37,14 +37,14 @@ def test_a_prompt_of_ten_thousand_characters_is_cut_as_the_authors_cut_it_and_fl
     assert row["status"] == "ok"
     assert row["text"] == theirs.extras["prompt_text"]
     assert row["pf"] == pytest.approx(theirs.pf, abs=1e-5)
-    [n_tokens] = scorer.scorer._masc.encoder.count_tokens([row["text"]])
+    [n_tokens] = scorer.encoder.count_tokens([row["text"]])
     assert n_tokens > 1000
     assert row["error"] == f"text: {n_tokens} tokens, cut to 64"
 
 
 def test_a_text_that_fits_to_the_last_token_is_not_flagged(scorer: SmallScorer) -> None:
     fits, longer = "!" * 63, "!" * 64
-    assert scorer.scorer._masc.encoder.count_tokens([fits, longer]) == [64, 65]
+    assert scorer.encoder.count_tokens([fits, longer]) == [64, 65]
     assert score(scorer, fits)["error"] is None
     assert score(scorer, longer)["error"] == "text: 65 tokens, cut to 64"
 

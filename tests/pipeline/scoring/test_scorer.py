@@ -9,34 +9,28 @@ import pytest
 import torch
 
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.evaluation_config import EvaluateConfig
-from jobs.pipeline.run.reports import Counts
+from jobs.pipeline.run.reports import RowCounts
 from jobs.pipeline.run.shard import find_shards
-from jobs.pipeline.scoring.checkpoint import find_checkpoint
-from jobs.pipeline.scoring.config import EncoderConfig
-from jobs.pipeline.scoring.plan import Plan
-from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.scoring.scorer import ShardScorer
 from tests.commands import rows_of
+from tests.pipeline.scoring.small_scorer import SmallScorer, small_scorer
 from tests.shards import generation, reference, write_tar
 
 
 @pytest.fixture
-def scorer(naflex_checkpoint: Path, tmp_path: Path) -> ShardScorer:
+def small(naflex_checkpoint: Path, tmp_path: Path) -> SmallScorer:
     """A scorer of batches of 4, with two references of the concept `cat`."""
-    encoder = EncoderConfig(name_or_path=str(naflex_checkpoint), max_num_patches=36)
-    config = EvaluateConfig(run=str(tmp_path / "run"), encoder=encoder)
-    plan = Plan(config, find_checkpoint(encoder), {"a": 1}, threads=2, batch_size=4)
-    scorer = ShardScorer(plan)
-    path = write_tar(tmp_path / "r.tar", [*reference("cat/0", 1), *reference("cat/1", 2)])
-    entries, tokens = scorer.encode_references(str(path))
-    scorer.use_references(ReferenceIndex(entries), lambda key: tokens[key])
-    return scorer
+    return small_scorer(naflex_checkpoint, tmp_path)
+
+
+@pytest.fixture
+def scorer(small: SmallScorer) -> ShardScorer:
+    return small.scorer
 
 
 def score(scorer: ShardScorer, path: Path) -> Any:
     [shard] = find_shards([str(path)])
-    return scorer.score_shard(shard)
+    return scorer.process(shard)
 
 
 def write_shard(path: Path, n: int) -> Path:
@@ -44,12 +38,13 @@ def write_shard(path: Path, n: int) -> Path:
 
 
 def test_the_device_running_out_of_memory_halves_the_batch_and_changes_no_score(
-    scorer: ShardScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: SmallScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scorer = small.scorer
     path = write_shard(tmp_path / "g.tar", 9)
     score(scorer, path)
     undisturbed = rows_of(tmp_path / "run")
-    encoder = scorer._masc.encoder
+    encoder = small.encoder
     encode, sizes = encoder.encode_images, []
 
     def small_device(pixels: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
@@ -59,9 +54,9 @@ def test_the_device_running_out_of_memory_halves_the_batch_and_changes_no_score(
         return encode(pixels, grid)
 
     monkeypatch.setattr(encoder, "encode_images", small_device)
-    assert score(scorer, path).counts == Counts(ok=9)
+    assert score(scorer, path).counts == RowCounts(ok=9)
     assert sizes[:4] == [4, 2, 1, 1]
-    assert scorer.batch_size == 1
+    assert scorer.batch_sizes == {"masc": 1}
     for ours, before in zip(rows_of(tmp_path / "run"), undisturbed, strict=True):
         assert ours["cp"] == pytest.approx(before["cp"], abs=1e-5)
         assert ours["pf"] == pytest.approx(before["pf"], abs=1e-5)
@@ -70,7 +65,7 @@ def test_the_device_running_out_of_memory_halves_the_batch_and_changes_no_score(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
 
     monkeypatch.setattr(encoder, "encode_images", no_device)
-    assert score(scorer, path).counts == Counts(error=9)
+    assert score(scorer, path).counts == RowCounts(error=9)
     assert {row["error"] for row in rows_of(tmp_path / "run")} == {
         "out of memory on the device: CUDA out of memory. Tried to allocate 2 GiB."
     }
@@ -82,7 +77,7 @@ def test_rows_keep_the_order_of_the_shard_whatever_the_batches(
     sizes = [(96, 96), (120, 60), (60, 120)]
     members = [m for i in range(20) for m in generation(f"{i:02d}", i, sizes[i * 7 % 3])]
     report = score(scorer, write_tar(tmp_path / "g.tar", members))
-    assert report.counts == Counts(ok=20)
+    assert report.counts == RowCounts(ok=20)
     assert [row["key"] for row in rows_of(tmp_path / "run")] == [f"{i:02d}" for i in range(20)]
     assert report.timings.scoring > 0
     assert scorer.counts == {}
@@ -129,4 +124,4 @@ def test_a_damaged_reference_shard_is_refused(scorer: ShardScorer, tmp_path: Pat
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
     with pytest.raises(CallError, match=r"references=.*broken\.tar: .*damaged"):
-        scorer.encode_references(str(path))
+        scorer.read_input(str(path))

@@ -1,7 +1,7 @@
-"""Which encoder a run uses, found out without loading it.
+"""Which checkpoint a name stands for, found out without loading it.
 
-The driver does this before any worker starts: a wrong path is one line there, and the digest of the
-weights becomes part of the run's fingerprint.
+Whoever describes a run does this before any worker starts: a wrong path is one line there, and the
+digest of the weights becomes part of the run's fingerprint.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jobs.pipeline.errors import CallError
-from jobs.pipeline.scoring.config import EncoderConfig
 from masc_core.defaults import DEMO, DEMO_CHECKPOINT, MODEL_TYPES
 
 log = logging.getLogger(__name__)
@@ -27,9 +25,13 @@ CONFIGURATIONS = ("config.json", *PROCESSORS, "tokenizer_config.json")
 """Files in which an `auto_map` names Python code that comes with the checkpoint."""
 
 
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used. The message begins with its name or path, and says why."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """An encoder that exists."""
+    """A checkpoint that exists."""
 
     name_or_path: str
     """Absolute directory, hub id, or "demo"."""
@@ -40,37 +42,43 @@ class Checkpoint:
     is_naflex: bool
 
 
-def find_checkpoint(config: EncoderConfig) -> Checkpoint:
-    """The checkpoint that the configuration names.
+def find_checkpoint(
+    name_or_path: str, revision: str | None = None, trust_remote_code: bool = False
+) -> Checkpoint:
+    """The SigLIP or SigLIP2 checkpoint of this name.
+
+    Args:
+        name_or_path: directory, hub id, or "demo".
+        revision: hub branch, tag or commit.
+        trust_remote_code: whether one that asks for Python code of its own may have it.
 
     Raises:
-        CallError: no such directory or hub id, no safetensors weights or processor in it, another
-            kind of model, or one that asks for code of its own and may not.
+        CheckpointError: no such directory or hub id, no safetensors weights or processor in it,
+            another kind of model, or one that asks for code of its own and may not.
     """
-    if config.name_or_path == DEMO:
+    if name_or_path == DEMO:
         # By its name, as every machine has it in a place of its own.
         return replace(_in_directory(DEMO_CHECKPOINT, trust_remote_code=False), name_or_path=DEMO)
-    if Path(config.name_or_path).expanduser().is_dir():
-        path = Path(config.name_or_path).expanduser().resolve()
-        return _in_directory(path, config.trust_remote_code)
+    if Path(name_or_path).expanduser().is_dir():
+        return _in_directory(Path(name_or_path).expanduser().resolve(), trust_remote_code)
     # A hub id is NAME or OWNER/NAME.
-    if config.name_or_path.startswith((".", "/", "~")) or config.name_or_path.count("/") > 1:
-        raise CallError(f"encoder.name_or_path={config.name_or_path}: no such directory")
-    return _on_hub(config.name_or_path, config.revision, config.trust_remote_code)
+    if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
+        raise CheckpointError(f"{name_or_path}: no such directory")
+    return _on_hub(name_or_path, revision, trust_remote_code)
 
 
 def _in_directory(path: Path, trust_remote_code: bool) -> Checkpoint:
-    where = f"encoder.name_or_path={path}"
+    where = str(path)
     if not (path / "config.json").is_file():
-        raise CallError(f"{where}: no config.json in this directory; is it a checkpoint?")
+        raise CheckpointError(f"{where}: no config.json in this directory; is it a checkpoint?")
     if not trust_remote_code:
         _refuse_code([path / name for name in CONFIGURATIONS if (path / name).is_file()], where)
     model_type = _model_type(path / "config.json", where)
     weights = sorted(path.glob("*.safetensors"))
     if not weights or not any((path / name).is_file() for name in WEIGHTS):
-        raise CallError(f"{where}: no weights in this directory ({' or '.join(WEIGHTS)})")
+        raise CheckpointError(f"{where}: no weights in this directory ({' or '.join(WEIGHTS)})")
     if not any((path / name).is_file() for name in PROCESSORS):
-        raise CallError(f"{where}: no image processor in this directory ({PROCESSOR})")
+        raise CheckpointError(f"{where}: no image processor in this directory ({PROCESSOR})")
     # The processor, the tokenizer and code that is run change scores as the weights do.
     code = path.glob("*.py") if trust_remote_code else ()
     digest = _digest([*weights, *path.glob("*.json"), *code])
@@ -83,21 +91,21 @@ def _on_hub(name: str, revision: str | None, trust_remote_code: bool) -> Checkpo
 
     hub_logging.set_verbosity_error()  # it warns of every retry; we say how it ended
 
-    where = f"encoder.name_or_path={name}"
+    where = name
     log.info("no directory %s: looking for it on the hub", name)
     try:
         config, *others = _configurations_on_hub(name, revision)
     except GatedRepoError as error:
-        raise CallError(
+        raise CheckpointError(
             f"{where}: gated; accept its licence on huggingface.co and log in (hf auth login)"
         ) from error
     except LocalEntryNotFoundError as error:
-        raise CallError(
+        raise CheckpointError(
             f"{where}: no such directory, and as a hub id neither cached here nor reachable"
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise CallError(f"{where}: no such directory, nor hub id: {reason}") from error
+        raise CheckpointError(f"{where}: no such directory, nor hub id: {reason}") from error
     if not trust_remote_code:
         _refuse_code([config, *others], where)
     commit = config.parent.name
@@ -125,9 +133,9 @@ def _refuse_code(configurations: list[Path], where: str) -> None:
         try:
             asks = _asks_for_code(json.loads(file.read_text()))
         except (ValueError, RecursionError) as error:
-            raise CallError(f"{where}: {file.name} is not JSON: {error}") from error
+            raise CheckpointError(f"{where}: {file.name} is not JSON: {error}") from error
         if asks:
-            raise CallError(
+            raise CheckpointError(
                 f"{where}: {file.name} asks for Python code of the checkpoint's own (auto_map); "
                 "if you have read and trust it, encoder.trust_remote_code=true runs it"
             )
@@ -145,9 +153,11 @@ def _model_type(config: Path, where: str) -> str:
     try:
         model_type = json.loads(config.read_text())["model_type"]
     except (ValueError, KeyError, TypeError) as error:
-        raise CallError(f"{where}: config.json names no model_type") from error
+        raise CheckpointError(f"{where}: config.json names no model_type") from error
     if model_type not in MODEL_TYPES:
-        raise CallError(f"{where}: model_type is {model_type!r}, not {' or '.join(MODEL_TYPES)}")
+        raise CheckpointError(
+            f"{where}: model_type is {model_type!r}, not {' or '.join(MODEL_TYPES)}"
+        )
     return model_type
 
 

@@ -1,0 +1,53 @@
+"""What every sample of a run is scored against: reference shards, known by version and content.
+
+`run.json` records each: where URL, size and version tag are as they were, the content is, and
+nothing has to be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE
+from jobs.pipeline.storage.redaction import redact
+from jobs.pipeline.storage.versions import Version, version_of
+
+
+@dataclass(frozen=True)
+class Input:
+    """A reference shard, as it lies in storage when the call begins."""
+
+    url: str
+    version: Version
+    sha256: str | None = None
+    """Of its content; None while nobody has read it."""
+
+    def recorded(self) -> dict[str, Any]:
+        """What `run.json` says of it."""
+        return {"url": redact(self.url), **asdict(self.version), "sha256": self.sha256}
+
+
+def find_inputs(urls: Sequence[str], recorded: Iterable[dict[str, Any]]) -> list[Input]:
+    """The files at `urls`, with their present versions; and their digests, where `recorded` tells.
+
+    Raises:
+        StorageError, FileNotFoundError: a version cannot be asked for.
+    """
+    with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
+        versions = list(pool.map(version_of, urls))
+    # A size alone does not tell two contents apart.
+    known = {(e["url"], e["size"], e["tag"]): e["sha256"] for e in recorded if e["tag"]}
+    return [
+        Input(url, version, known.get((redact(url), version.size, version.tag)))
+        for url, version in zip(urls, versions, strict=True)
+    ]
+
+
+def digest_of(digests: Iterable[str]) -> str:
+    """One digest of the contents of several files, whatever their names and order."""
+    joined = " ".join(sorted(digests))
+    return f"sha256:{hashlib.sha256(joined.encode()).hexdigest()[:16]}"
