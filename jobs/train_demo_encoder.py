@@ -49,9 +49,10 @@ def train_demo_encoder(config: TrainDemoEncoderConfig, as_json: bool) -> int:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    from jobs.demo.training.claims import glance, take_photos
+    from jobs.demo.training.claims import validation_figures
     from jobs.demo.training.loop import Training
     from jobs.demo.training.model import save_checkpoint
+    from jobs.demo.training.photos import take_photos
     from jobs.demo.world.subjects import concepts
     from masc_core.defaults import DEMO_MAX_NUM_PATCHES
     from masc_core.metric import MaSC
@@ -60,13 +61,13 @@ def train_demo_encoder(config: TrainDemoEncoderConfig, as_json: bool) -> int:
     torch.set_num_threads(config.threads)
     out = Path(config.out)
     checkpoint = str(out / "checkpoint")
-    album = take_photos(concepts("validation")[: config.concepts], PHOTOS_A_CONCEPT)
+    photos = take_photos(concepts("validation")[: config.concepts], PHOTOS_A_CONCEPT)
 
     def look(model: Any, tokenizer: Any) -> dict[str, float]:
         """Figures of the checkpoint as a user loads it: in float16, from its directory."""
         save_checkpoint(model, tokenizer, checkpoint)
         masc = MaSC.from_pretrained(checkpoint, device="cpu", max_num_patches=DEMO_MAX_NUM_PATCHES)
-        return glance(masc, album)
+        return validation_figures(masc, photos)
 
     try:
         training = Training(config.training, out)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.nn.functional import log_softmax, softplus
 
-from jobs.demo.training.photos import PairBatch
+from jobs.demo.training.batches import PairBatch
 from masc_core.defaults import FG_THRESHOLD
 from masc_core.pooling import attention_pool, pool_weights
 from masc_core.similarity import masked_max_cosine, unit
