@@ -1,6 +1,8 @@
-"""How a foreground mask is brought to the patch grid."""
+"""Foreground masks: brought to the patch grid, grown and shrunk."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -22,10 +24,7 @@ def mask_weights(mask: np.ndarray, grid: tuple[int, int]) -> torch.Tensor:
     Raises:
         ValueError: the mask is not two-dimensional, or is empty.
     """
-    if mask.ndim != 2 or mask.size == 0:
-        raise ValueError(
-            f"a mask has two dimensions, (H, W), and at least a pixel, not {mask.shape}"
-        )
+    _check_shape(mask)
     # bool and float16 have no bilinear kernel everywhere; a copy also keeps the caller's array.
     values = torch.from_numpy(mask.astype(np.float32))
     # The slack is for float masks that exceed 1 by rounding.
@@ -38,3 +37,69 @@ def mask_weights(mask: np.ndarray, grid: tuple[int, int]) -> torch.Tensor:
 def foreground_fraction(mask: np.ndarray) -> float:
     """Share of the mask's pixels that are foreground (non-zero), in [0, 1]."""
     return float(np.count_nonzero(mask)) / mask.size
+
+
+def dilated(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """The mask grown by the disk x^2 + y^2 <= pixels^2.
+
+    Args:
+        mask: (H, W), any numeric dtype or bool; non-zero is foreground.
+        pixels: radius at the mask's own resolution, >= 0; 0 makes the mask binary and no more.
+
+    Returns:
+        bool (H, W).
+
+    Raises:
+        ValueError: the mask is not two-dimensional, or is empty; or a negative radius.
+
+    Example:
+        >>> dilated(np.array([[0, 0, 0], [0, 0, 255]]), 1).astype(int)
+        array([[0, 0, 1],
+               [0, 1, 1]])
+    """
+    _check_shape(mask)
+    if pixels < 0:
+        raise ValueError(f"a radius is 0 pixels or more, not {pixels}")
+    height, width = mask.shape
+    distance = _distance_along_row(mask != 0)
+    grown = np.zeros(mask.shape, dtype=bool)
+    # Row by row of the disk: the one that lies `down` from its centre reaches `reach` to each side.
+    for down in range(min(pixels, height - 1) + 1):
+        reach = min(math.isqrt(pixels**2 - down**2), width)
+        is_near = distance <= reach
+        grown[down:] |= is_near[: height - down]
+        grown[: height - down] |= is_near[down:]
+    return grown
+
+
+def eroded(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """The mask shrunk by the disk of `dilated`: foreground where the whole disk is foreground.
+
+    Outside the image is background. Arguments, result and errors are those of `dilated`.
+
+    Example:
+        >>> eroded(np.ones((3, 4)), 1).astype(int)
+        array([[0, 0, 0, 0],
+               [0, 1, 1, 0],
+               [0, 0, 0, 0]])
+    """
+    _check_shape(mask)
+    # One pixel of the outside is enough: the nearest to any pixel of the image lies there.
+    background = np.pad(mask == 0, 1, constant_values=True)
+    return ~dilated(background, pixels)[1:-1, 1:-1]
+
+
+def _distance_along_row(foreground: np.ndarray) -> np.ndarray:
+    """int32 (H, W): pixels to the nearest foreground of the same row; above W where it has none."""
+    columns = np.arange(foreground.shape[1], dtype=np.int32)
+    far = 2 * foreground.shape[1]
+    left = np.maximum.accumulate(np.where(foreground, columns, -far), axis=1)
+    right = np.minimum.accumulate(np.where(foreground, columns, 2 * far)[:, ::-1], axis=1)
+    return np.minimum(columns - left, right[:, ::-1] - columns)
+
+
+def _check_shape(mask: np.ndarray) -> None:
+    if mask.ndim != 2 or mask.size == 0:
+        raise ValueError(
+            f"a mask has two dimensions, (H, W), and at least a pixel, not {mask.shape}"
+        )

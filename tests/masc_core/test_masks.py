@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from masc_core.masks import foreground_fraction, mask_weights
+from masc_core.masks import dilated, eroded, foreground_fraction, mask_weights
 
 
 def test_a_patch_takes_the_mean_of_the_four_pixels_about_its_centre() -> None:
@@ -50,3 +50,97 @@ def test_what_is_no_mask_is_refused_with_its_shape(shape: tuple[int, ...]) -> No
 def test_the_foreground_fraction_counts_pixels_that_are_not_zero() -> None:
     assert foreground_fraction(np.array([[0, 1], [255, 0]], np.uint8)) == 0.5
     assert mask_weights(np.zeros((4, 4), bool), (2, 2)).dtype == torch.float32
+
+
+def picture(mask: np.ndarray) -> list[str]:
+    return ["".join("#" if pixel else "." for pixel in row) for row in mask]
+
+
+def test_a_pixel_grows_to_a_disk() -> None:
+    mask = np.zeros((7, 9), np.uint8)
+    mask[3, 4] = 255
+    assert picture(dilated(mask, 2)) == [
+        ".........",
+        "....#....",
+        "...###...",
+        "..#####..",
+        "...###...",
+        "....#....",
+        ".........",
+    ]
+    # 1^2 + 2^2 <= 3^2, but 2^2 + 3^2 is not; above and below the disk leaves the image.
+    assert picture(dilated(mask, 3)) == [
+        "....#....",
+        "..#####..",
+        "..#####..",
+        ".#######.",
+        "..#####..",
+        "..#####..",
+        "....#....",
+    ]
+
+
+def test_a_mask_shrinks_where_the_disk_meets_background_or_the_border() -> None:
+    mask = np.ones((5, 7), np.uint8)
+    mask[0, 6] = 0
+    assert picture(eroded(mask, 1)) == [
+        ".......",
+        ".#####.",
+        ".#####.",
+        ".#####.",
+        ".......",
+    ]
+    mask[2, 4] = 0
+    assert picture(eroded(mask, 1)) == [
+        ".......",
+        ".###.#.",
+        ".##....",
+        ".###.#.",
+        ".......",
+    ]
+
+
+def grown_pixel_by_pixel(foreground: np.ndarray, pixels: int) -> np.ndarray:
+    """The union of a disk around every pixel of the foreground (H, W)."""
+    y, x = np.mgrid[: foreground.shape[0], : foreground.shape[1]]
+    grown = np.zeros(foreground.shape, bool)
+    for row, column in np.argwhere(foreground):
+        grown |= (y - row) ** 2 + (x - column) ** 2 <= pixels**2
+    return grown
+
+
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.3, 0.9, 1.0])
+def test_they_are_exact_for_any_mask_and_radius(density: float) -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (1, 13), (12, 1), (9, 14), (23, 17)):
+        for pixels in (0, 1, 2, 3, 5, 8, 13, 40):
+            foreground = rng.random(shape) < density
+            mask = np.where(foreground, 255, 0).astype(np.uint8)
+            assert (dilated(mask, pixels) == grown_pixel_by_pixel(foreground, pixels)).all()
+            # Shrinking is growing the background, which goes on outside the image.
+            around = np.pad(~foreground, pixels + 1, constant_values=True)
+            inside = slice(pixels + 1, -pixels - 1)
+            kept = ~grown_pixel_by_pixel(around, pixels)[inside, inside]
+            assert (eroded(mask, pixels) == kept).all()
+
+
+def test_a_radius_beyond_the_image_fills_it_or_empties_it() -> None:
+    mask = np.array([[0, 0, 3], [0, 0, 0]], np.uint8)
+    assert dilated(mask, 10**9).all()
+    assert not dilated(np.zeros((2, 3)), 10**9).any()
+    assert not eroded(np.ones((2, 3)), 10**9).any()
+
+
+def test_radius_zero_makes_a_mask_binary() -> None:
+    labels = np.array([[0, 3], [200, 0]], np.uint8)
+    for same in (dilated(labels, 0), eroded(labels, 0)):
+        assert same.dtype == bool
+        assert same.tolist() == [[False, True], [True, False]]
+
+
+def test_what_cannot_be_grown_is_refused() -> None:
+    for change in (dilated, eroded):
+        with pytest.raises(ValueError, match=r"\(H, W\)"):
+            change(np.zeros((4, 4, 3), np.uint8), 1)
+        with pytest.raises(ValueError, match="not -1"):
+            change(np.zeros((4, 4), np.uint8), -1)
