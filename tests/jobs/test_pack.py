@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from jobs.pack import PackConfig, pack
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.packing import PackConfig, pack
 from jobs.pipeline.shards.reading import read_samples
 from tests.pictures import painted
 
@@ -59,7 +59,7 @@ def write_manifest(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def packed(folder: Path, rows: list[dict[str, Any]], kind: str = "csv", **settings: Any) -> Path:
     manifest = write_manifest(folder / f"manifest.{kind}", rows)
-    pack(PackConfig(str(manifest), str(folder / "out"), **settings), as_json=True)
+    pack(PackConfig(str(manifest), str(folder / "out"), **settings))
     return folder / "out"
 
 
@@ -143,4 +143,4 @@ def test_a_manifest_that_cannot_be_read_is_named(folder: Path, name: str) -> Non
     (folder / "broken.jsonl").write_text("{")
     (folder / "broken.parquet").write_text("{")
     with pytest.raises(CallError, match=f"manifest=.*{name}: "):
-        pack(PackConfig(str(folder / name), str(folder / "out")), as_json=True)
+        pack(PackConfig(str(folder / name), str(folder / "out")))
