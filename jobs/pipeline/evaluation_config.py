@@ -8,6 +8,7 @@ from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig,
 from jobs.pipeline.command.settings import section, setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
+from jobs.pipeline.storage.filesystem import refuse_memory
 from masc_core.aggregators import AGGREGATORS
 
 
@@ -30,6 +31,7 @@ def check(config: EvaluateConfig) -> None:
     Raises:
         CallError: a value out of range, or a name that is not known.
     """
+    refuse_memory(config.run, "run")
     for name, value, least, most in (
         ("encoder.max_num_patches", config.encoder.max_num_patches, 1, 2**16),
         ("metric.fg_threshold", config.metric.fg_threshold, 0.0, 1.0),

@@ -19,7 +19,7 @@ from jobs.pipeline.datasets.manifest import read_manifest
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.shards.members import JSON_SUFFIX, MASK_SUFFIX
 from jobs.pipeline.shards.writing import Sample, write_shard
-from jobs.pipeline.storage.filesystem import join, open_filesystem
+from jobs.pipeline.storage.filesystem import join, open_filesystem, refuse_memory
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import storage_errors
 
@@ -62,6 +62,7 @@ def pack(config: PackConfig) -> dict[str, Written]:
     """
     if config.shard_size < 1:
         raise CallError(f"shard_size={config.shard_size}: expected 1 or more")
+    refuse_memory(config.out, "out")
     entries = KINDS[config.kind](config)
     with storage_errors(f"out={redact(config.out)}"):
         return _write_shards(entries, config)
