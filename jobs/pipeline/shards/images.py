@@ -152,7 +152,7 @@ def open_member(content: bytes, suffix: str) -> Image.Image:
     except UnidentifiedImageError as error:
         raise SampleError(f"{suffix}: cannot identify image file as JPEG, PNG or WebP") from error
     except Exception as error:
-        raise _undecodable(suffix, error) from error
+        raise undecodable(suffix, error) from error
 
 
 def _decode(
@@ -169,7 +169,7 @@ def _decode(
         except DepthError as error:
             raise SampleError(f"{suffix}: {error}; jobs.pack converts it") from error
         except Exception as error:
-            raise _undecodable(suffix, error) from error
+            raise undecodable(suffix, error) from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -178,7 +178,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _undecodable(suffix: str, error: Exception) -> SampleError:
+def undecodable(suffix: str, error: Exception) -> SampleError:
+    """The error of a member whose bytes the decoder refuses."""
     # A decoder of damaged bytes raises what it likes, and one image must not end a worker.
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return SampleError(f"{suffix}: cannot be decoded: {reason}")

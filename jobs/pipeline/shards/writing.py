@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterable
 from typing import IO
-
-from webdataset import TarWriter
 
 Sample = tuple[str, dict[str, bytes]]
 """A key, and its members by suffix."""
@@ -17,9 +17,14 @@ def write_shard(file: IO[bytes], samples: Iterable[Sample]) -> int:
     Equal samples make equal bytes, whenever and by whomever they are written.
     """
     n_samples = 0
-    # A fixed time makes the same images the same bytes; PAX takes names of any length.
-    with TarWriter(file, mtime=0, format="PAX_FORMAT") as tar:
+    # PAX takes names of any length. A header's own time is 0, so that equal samples are equal.
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for key, members in samples:
-            tar.write({"__key__": key, **members})
+            for suffix in sorted(members):
+                member = tarfile.TarInfo(f"{key}.{suffix}")
+                member.size = len(members[suffix])
+                tar.addfile(member, io.BytesIO(members[suffix]))
+            # Or the archive's whole index stays in memory; public, but the stubs lag.
+            tar.members = []  # type: ignore[attr-defined]
             n_samples += 1
     return n_samples
