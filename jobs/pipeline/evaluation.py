@@ -24,7 +24,7 @@ from jobs.pipeline.scoring.metrics import fingerprint_of, metrics_of
 from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences, load_scorer
 from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.storage.digest import sha256_of
-from jobs.pipeline.storage.filesystem import absolute
+from jobs.pipeline.storage.filesystem import absolute, refuse_memory
 from jobs.pipeline.storage.listing import expand
 
 log = logging.getLogger(__name__)
@@ -162,6 +162,7 @@ def check(config: EvaluateConfig) -> None:
     Raises:
         CallError: a value out of range.
     """
+    refuse_memory(config.run, "run")
     for name, value, least, most in (
         ("encoder.max_num_patches", config.encoder.max_num_patches, 1, 2**16),
         ("metric.fg_threshold", config.metric.fg_threshold, 0.0, 1.0),

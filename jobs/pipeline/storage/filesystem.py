@@ -67,6 +67,18 @@ def scheme_of(url: str) -> str:
     return scheme
 
 
+def refuse_memory(url: str, setting: str) -> None:
+    """Refuse `memory://` where results are to last.
+
+    Raises:
+        CallError: `url` lies in the memory of this process, which no worker and no later call sees.
+    """
+    if scheme_of(url) == "memory":
+        raise CallError(
+            f"{setting}={redact(url)}: memory ends with this process; name a directory or a bucket"
+        )
+
+
 def absolute(url: str) -> str:
     """`url` as every machine would name it: plain paths made absolute, others as they are."""
     if "://" in url:

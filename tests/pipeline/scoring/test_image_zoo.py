@@ -73,7 +73,6 @@ IMAGES: dict[str, tuple[str, bytes]] = {
     "grey": ("png", png(GREY)),
     "grey with a transparent level": ("png", encoded(GREY, "PNG", transparency=100)),
     "grey and alpha": ("png", png(half_transparent(GREY))),
-    "16-bit grey": ("png", png(np.asarray(GREY).astype(np.uint16) * 257 + 131)),
     "16-bit grey and alpha": ("png", deep_png(half_transparent(GREY), 4)),
     "16-bit rgb": ("png", deep_png(RGB, 2)),
     "16-bit rgba": ("png", deep_png(half_transparent(RGB), 6)),
@@ -101,6 +100,11 @@ NO_IMAGES: dict[str, tuple[str, bytes, str]] = {
     "no bytes": ("webp", b"", "webp: 0 bytes"),
     "gif": ("png", encoded(PALETTE, "GIF"), "png: cannot identify image file"),
     "tiff": ("png", encoded(RGB, "TIFF"), "png: cannot identify image file"),
+    "16-bit grey": (
+        "png",
+        png(np.asarray(GREY).astype(np.uint16) * 257 + 131),
+        "png: grey in 16 bits, which would be clipped to 8; jobs.pack converts it",
+    ),
 }
 
 
@@ -109,6 +113,14 @@ def levels() -> np.ndarray:
 
 
 MASK = painted((120, 90), 11)[1]
+
+
+def cut_out(colour: str) -> bytes:
+    """One colour, and the mask in its alpha channel alone."""
+    image = Image.new("RGB", (120, 90), colour)
+    image.putalpha(Image.fromarray(MASK))
+    return png(image)
+
 
 MASKS: dict[str, bytes] = {
     "another aspect": png(painted((90, 400), 5)[1]),
@@ -123,16 +135,26 @@ MASKS: dict[str, bytes] = {
     "rgb": png(Image.merge("RGB", [Image.fromarray(levels())] * 3)),
     "rgba": png(half_transparent(Image.fromarray(MASK).convert("RGB"))),
     "grey and alpha": png(half_transparent(Image.fromarray(MASK))),
+    "rgba, opaque": png(Image.fromarray(MASK).convert("RGBA")),
+    "a white cut-out": cut_out("white"),
+    "a black cut-out": cut_out("black"),
     "16-bit": png(MASK.astype(np.uint16) * 257),
     "16-bit, dim": png(MASK.astype(np.uint16)),
     "a jpeg": encoded(Image.fromarray(MASK), "JPEG"),
 }
+
+IN_ALPHA = ("rgba", "grey and alpha", "a white cut-out", "a black cut-out")
+"""Masks whose alpha channel is the mask."""
 
 NO_MASKS: dict[str, tuple[bytes | None, str]] = {
     "missing": (None, "mask.png: missing"),
     "text": (b"no mask", "mask.png: cannot identify image file"),
     "truncated": (png(MASK)[:-40], "mask.png: cannot be decoded: "),
     "no bytes": (b"", "mask.png: 0 bytes"),
+    "16-bit grey levels": (
+        png(levels().astype(np.uint16) * 257),
+        "mask.png: grey levels in more than 8 bits, which would be clipped; jobs.pack converts it",
+    ),
     "an array": (b"\x93NUMPY\x01\x00", "mask.png: cannot identify image file"),
 }
 
@@ -221,8 +243,10 @@ def test_what_is_no_image_is_named_with_its_member(
 def test_a_mask_of_image_and_photo_scores_as_the_authors_read_it(
     rows: dict[str, dict[str, Any]], oracle: Any, name: str
 ) -> None:
-    # As the README of their package reads a mask's file.
+    # As the README of their package reads a mask's file; of alpha it says nothing.
     mask = np.array(opened(MASKS[name], "L"))
+    if name in IN_ALPHA:
+        mask = np.array(opened(MASKS[name], "RGBA").getchannel("A"))
     theirs = oracle.score(RGB, mask, OTHER, mask, PROMPT, "cat")
     assert_as_the_authors(rows[f"mask, {name}"], theirs)
 

@@ -10,10 +10,12 @@ from typing import Any
 import fsspec
 import pytest
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+from jobs.pipeline.evaluation_config import EvaluateConfig, check
 
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.run import shard as shard_module
 from jobs.pipeline.storage import streams
+from jobs.pipeline.storage.filesystem import refuse_memory
 from jobs.pipeline.storage.listing import expand
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.streams import STREAM_BLOCK_SIZE, open_stream
@@ -31,6 +33,79 @@ def test_globs_braces_and_lists_give_each_file_once_in_order(tmp_path: Path) -> 
         "a-2.tar",
         "a-0.tar",
     ]
+
+
+@pytest.fixture
+def bracketed(tmp_path: Path) -> Path:
+    """A directory with brackets in its name, and one that the name would match as a pattern."""
+    for name in ("d[1]", "d1"):
+        (tmp_path / name).mkdir()
+        for shard in ("g-0.tar", "g-1.tar", "x{1,2}.tar", "y[0].tar"):
+            (tmp_path / name / shard).touch()
+    return tmp_path / "d[1]"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("g-0.tar", ["g-0.tar"]),
+        ("g-{0..1}.tar", ["g-0.tar", "g-1.tar"]),
+        ("g-*.tar", ["g-0.tar", "g-1.tar"]),
+        ("g-[1].tar", ["g-1.tar"]),
+        ("x{1,2}.tar", ["x{1,2}.tar"]),
+        ("y[0].tar", ["y[0].tar"]),
+    ],
+)
+def test_a_path_that_is_there_literally_is_meant_literally(
+    bracketed: Path, name: str, found: list[str]
+) -> None:
+    paths = [str(bracketed / each) for each in found]
+    assert expand([f"{bracketed}/{name}"], "samples") == paths
+    assert expand([f"file://{bracketed}/{name}"], "samples") == paths
+
+
+def test_brackets_that_are_no_name_are_a_pattern(bracketed: Path) -> None:
+    above = bracketed.parent
+    assert expand([f"{above}/[c-d]1/g-0.tar"], "samples") == [f"{above}/d1/g-0.tar"]
+    with pytest.raises(CallError, match="a directory; name its shards"):
+        expand([str(bracketed)], "samples")
+    with pytest.raises(CallError, match="cannot be listed: Invalid pattern"):
+        expand([f"{above}/a**.tar"], "samples")
+
+
+def test_one_file_under_several_names_counts_once_and_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shard = tmp_path / "g.tar"
+    shard.touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other.tar").symlink_to(shard)
+    (tmp_path / "again").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names = [
+        "g.tar", "./folder/../g.tar", f"file://{shard}", f"file://{tmp_path}/folder/../g.tar",
+        "other.tar", "again/g.tar", "g*.tar",
+    ]  # fmt: skip
+    for name in names:
+        assert len(expand([name], "samples")) == 1
+    assert not caplog.messages
+    assert expand(names, "samples") == [str(shard)]
+    assert caplog.messages == [
+        f"samples: named more than once, counts once: {shard}, and 5 names more"
+    ]
+    caplog.clear()
+    assert expand(["other.tar", "g.tar"], "references") == [f"{tmp_path}/other.tar"]
+    expected = f"{tmp_path}/other.tar is {shard}"
+    assert caplog.messages == [f"references: named more than once, counts once: {expected}"]
+
+
+def test_results_are_not_kept_in_memory() -> None:
+    refuse_memory("s3://bucket/run", "run")
+    refuse_memory("run", "run")
+    with pytest.raises(CallError, match="run=memory://x: memory ends with this process"):
+        refuse_memory("memory://x", "run")
+    with pytest.raises(CallError, match="run=memory://x: memory ends"):
+        check(EvaluateConfig(run="memory://x"))
 
 
 def test_memory_urls_expand_as_paths_do() -> None:
