@@ -115,8 +115,8 @@ class Scoring:
             raise CallError("references=: changed while the run began; call again")
         index = ReferenceIndex(answer.entries for answer in answers)
         for entry in index.by_key.values():
-            if entry.error:
-                log.warning("reference %s in %s: %s", entry.key, entry.shard, entry.error)
+            if problem := entry.error or entry.warning:
+                log.warning("reference %s in %s: %s", entry.key, entry.shard, problem)
         return SharedReferences(index, self._fingerprint)
 
     def described(self) -> Mapping[str, Any]:

@@ -123,7 +123,6 @@ def cut_out(colour: str) -> bytes:
 
 
 MASKS: dict[str, bytes] = {
-    "another aspect": png(painted((90, 400), 5)[1]),
     "one pixel": png(np.full((1, 1), 255, np.uint8)),
     "grey levels": png(levels()),
     "zeros and ones": png(MASK // 255),
@@ -155,6 +154,10 @@ NO_MASKS: dict[str, tuple[bytes | None, str]] = {
         png(levels().astype(np.uint16) * 257),
         "mask.png: grey levels in more than 8 bits, which would be clipped; jobs.pack converts it",
     ),
+    "another aspect": (
+        png(painted((90, 400), 5)[1]),
+        "mask.png: 90x400 is not of the aspect of its image, 120x90",
+    ),
     "an array": (b"\x93NUMPY\x01\x00", "mask.png: cannot identify image file"),
 }
 
@@ -169,6 +172,11 @@ def members(
         *of_mask,
         (f"{key}.{image[0]}", image[1]),
     ]
+
+
+def mask_of_size(size: tuple[int, int]) -> np.ndarray:
+    """The mask of an image of this (width, height)."""
+    return np.asarray(Image.fromarray(MASK).resize(size, Image.Resampling.NEAREST))
 
 
 def photo_of(masks: dict[str, bytes]) -> list[Member]:
@@ -189,11 +197,12 @@ def rows(
     image = ("png", png(OTHER))
     shard = []
     for name, (suffix, content) in IMAGES.items():
-        shard += members(name, (suffix, content), png(MASK), ["photo, grey levels"])
+        mask = png(mask_of_size(opened(content, "RGB").size))
+        shard += members(name, (suffix, content), mask, ["photo, grey levels"])
     for name, (suffix, content, _) in NO_IMAGES.items():
         shard += members(name, (suffix, content), png(MASK))
-    for name, mask in MASKS.items():
-        shard += members(f"mask, {name}", image, mask, [f"photo, {name}"])
+    for name, own in MASKS.items():
+        shard += members(f"mask, {name}", image, own, [f"photo, {name}"])
     for name, (nothing, _) in NO_MASKS.items():
         shard += members(f"mask, {name}", image, nothing)
     full = png(np.full((90, 120), 255, np.uint8))
@@ -226,7 +235,8 @@ def test_an_image_scores_as_the_authors_score_it_in_rgb(
 ) -> None:
     image = opened(IMAGES[name][1], "RGB")
     photo_mask = np.asarray(opened(MASKS["grey levels"], "L"))
-    theirs = oracle.score(RGB, photo_mask, image, MASK, PROMPT, "cat")
+    mask = mask_of_size(image.size)
+    theirs = oracle.score(RGB, photo_mask, image, mask, PROMPT, "cat")
     assert_as_the_authors(rows[name], theirs)
 
 
