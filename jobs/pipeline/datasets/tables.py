@@ -136,6 +136,8 @@ def _cleaned(row: dict[str, Any], where: str) -> dict[str, Any]:
             plain = as_json_value(value)
         except ValueError as error:
             raise CallError(f"{where}: {name} {error}") from error
+        except RecursionError as error:
+            raise CallError(f"{where}: {name} is nested too deeply") from error
         if plain is not None:
             cleaned[name] = plain
     return cleaned

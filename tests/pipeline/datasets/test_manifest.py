@@ -130,6 +130,10 @@ def test_a_cell_may_hold_what_the_samples_json_may(folder: Path) -> None:
         (json.dumps(row(1, prompt="\ud800")), "line 2: prompt must be a text"),
         (json.dumps(row(1, key="\ud800")), "line 2: key .* holds a character"),
         (json.dumps(row(1, cfg=float("inf"))), "line 2: cfg is inf, which JSON has no number for"),
+        (
+            json.dumps(row(1))[:-1] + ', "x": ' + "[" * 900 + "]" * 900 + "}",
+            "line 2: x is nested too",
+        ),
         (json.dumps(row(1, image="1\0.jpg")), "line 2: key .* holds a character"),
         (json.dumps(row(1, image="1" * 400 + ".jpg")), "line 2: image: .*: /.*111"),
         (json.dumps(row(1, image="..")), "line 2: key"),
