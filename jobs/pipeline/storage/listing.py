@@ -46,15 +46,18 @@ def _matches(url: str, setting: str) -> list[str]:
     redacted = redact(url)
     try:
         if not GLOB_CHARACTERS & set(path):
-            if with_retries(redacted, lambda: fs.isdir(path)):
+            # Not exists(): for some storages, what cannot be asked is not there.
+            try:
+                info = with_retries(redacted, lambda: fs.info(path))
+            except FileNotFoundError as error:
+                raise CallError(f"{setting}={redacted}: no such file") from error
+            if info["type"] == "directory":
                 raise CallError(
                     f"{setting}={redacted}: a directory; name its shards, as in {redacted}/*.tar"
                 )
-            if not with_retries(redacted, lambda: fs.exists(path)):
-                raise CallError(f"{setting}={redacted}: no such file")
             return [url]
         names = sorted(with_retries(redacted, lambda: fs.glob(path)))
-    except (StorageError, FileNotFoundError, NotImplementedError) as error:
+    except (StorageError, FileNotFoundError, NotImplementedError, ValueError) as error:
         reason = error.reason if isinstance(error, StorageError) else error
         raise CallError(f"{setting}={redacted}: cannot be listed: {reason}") from error
     if not names:
