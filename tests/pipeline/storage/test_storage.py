@@ -95,6 +95,12 @@ def test_an_azure_container_is_no_credential() -> None:
     assert redact(url.replace("container", "user:secret")) == url.replace("container@", "")
 
 
+def test_a_revision_on_the_hub_is_no_credential() -> None:
+    for url in ("hf://datasets/owner/name@v1/a.tar", "hf://owner@v1/a.tar"):
+        assert redact(url) == url
+    assert redact("hf://user:secret@datasets/a.tar") == "hf://datasets/a.tar"
+
+
 def test_a_file_that_changes_has_another_version(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"1")
