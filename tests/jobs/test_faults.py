@@ -22,6 +22,8 @@ from tests.jobs.test_evaluate import write_good_shards
 from tests.pictures import painted
 from tests.shards import Member, generation, reference, write_tar
 
+pytestmark = pytest.mark.services
+
 N_SHARDS = 24
 N_SAMPLES = 10
 N_REFERENCES = 40

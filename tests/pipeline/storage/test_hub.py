@@ -19,6 +19,8 @@ import pytest
 from jobs.pipeline.storage.streams import STREAM_BLOCK_SIZE
 from tests.commands import Run
 
+pytestmark = pytest.mark.services
+
 REPO = "datasets/owner/name"
 URL = f"hf://{REPO}"
 
