@@ -14,6 +14,8 @@ from masc_core import MaSC
 from tests.claims.figures import MOST_LOST, MOST_MOVED, on_real_photos
 from tests.photos import Photo
 
+pytestmark = pytest.mark.slow
+
 N_CONCEPTS = 36
 PHOTOS_EACH = 3
 

@@ -8,16 +8,17 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 
 import ray
 
-import jobs
-import masc_core
 from jobs.pipeline.errors import CallError
 
 CONNECT_SECONDS = 10.0
+
+CODE = ("jobs", "masc_core")
+"""Packages that a worker needs beside those that are installed on its node."""
 
 
 @contextmanager
@@ -40,8 +41,7 @@ def joined_cluster(address: str | None) -> Iterator[None]:
     options: dict[str, Any] = {}
     if address != "local" and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         # A submitted job brings its code as its working directory; otherwise we bring ours.
-        modules = [Path(module.__path__[0]) for module in (jobs, masc_core)]
-        options["runtime_env"] = {"py_modules": [str(module) for module in modules]}
+        options["runtime_env"] = {"py_modules": [_folder_of(name) for name in CODE]}
     if address == "local":
         options["include_dashboard"] = False
     _require_reachable(address)
@@ -57,6 +57,13 @@ def joined_cluster(address: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _folder_of(package: str) -> str:
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return next(iter(spec.submodule_search_locations))
 
 
 def _require_reachable(address: str) -> None:

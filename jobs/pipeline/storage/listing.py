@@ -83,13 +83,8 @@ def _matches(url: str, setting: str) -> list[_Found]:
             pattern = with_retries(redacted, lambda: _without_literal_globs(fs, path))
             names = sorted(with_retries(redacted, lambda: fs.glob(pattern)))
             found = [_found(fs, fs.unstrip_protocol(name), name) for name in names]
-        elif with_retries(redacted, lambda: fs.isdir(path)):
-            raise CallError(
-                f"{setting}={redacted}: a directory; name its shards, as in {redacted}/*.tar"
-            )
-        elif not with_retries(redacted, lambda: fs.exists(path)):
-            raise CallError(f"{setting}={redacted}: no such file")
         else:
+            _require_file(fs, path, f"{setting}={redacted}")
             found = [_found(fs, url, path)]
     except (StorageError, FileNotFoundError, NotImplementedError, ValueError) as error:
         reason = error.reason if isinstance(error, StorageError) else error
@@ -97,6 +92,17 @@ def _matches(url: str, setting: str) -> list[_Found]:
     if not found:
         raise CallError(f"{setting}={redacted}: matches no file")
     return found
+
+
+def _require_file(fs: AbstractFileSystem, path: str, named: str) -> None:
+    # Not exists(): for some storages, what cannot be asked is not there.
+    try:
+        info = with_retries(named, lambda: fs.info(path))
+    except FileNotFoundError as error:
+        raise CallError(f"{named}: no such file") from error
+    if info["type"] == "directory":
+        url = named.partition("=")[2]
+        raise CallError(f"{named}: a directory; name its shards, as in {url}/*.tar")
 
 
 def _is_pattern(fs: AbstractFileSystem, path: str) -> bool:

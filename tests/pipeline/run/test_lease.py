@@ -32,8 +32,8 @@ def claim(run: RunDirectory, refresh_seconds: float = 0.1, expires_seconds: floa
     return Lease(run, lambda: None, refresh_seconds, expires_seconds)
 
 
-def write_lease(run: RunDirectory, holder: Holder, beats: int = 1) -> None:
-    run.write_lease({"holder": asdict(holder), "heartbeats": beats})
+def write_lease(run: RunDirectory, holder: Holder, heartbeats: int = 1) -> None:
+    run.write_lease({"holder": asdict(holder), "heartbeats": heartbeats})
 
 
 def holder_of(run: RunDirectory) -> Holder:
@@ -48,10 +48,10 @@ def beating(run: RunDirectory, holder: Holder) -> Iterator[None]:
     ended = threading.Event()
 
     def beat() -> None:
-        beats = 0
+        heartbeats = 0
         while not ended.is_set():
-            beats += 1
-            write_lease(run, holder, beats)
+            heartbeats += 1
+            write_lease(run, holder, heartbeats)
             time.sleep(0.02)
 
     thread = threading.Thread(target=beat)

@@ -26,7 +26,7 @@ def bucket() -> Iterator[Callable[[], Folder]]:
         yield lambda: (fs, f"shards/d[{next(NAMES)}]")
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.services)])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     if request.param == "local":
         return fsspec.filesystem("file"), str(tmp_path / "d[1]")

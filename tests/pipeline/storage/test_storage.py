@@ -10,9 +10,9 @@ from typing import Any
 import fsspec
 import pytest
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
-from jobs.pipeline.evaluation_config import EvaluateConfig, check
 
 from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.evaluation import EvaluateConfig, check
 from jobs.pipeline.run import shard as shard_module
 from jobs.pipeline.storage import streams
 from jobs.pipeline.storage.filesystem import refuse_memory
@@ -168,6 +168,12 @@ def test_an_azure_container_is_no_credential() -> None:
     url = "abfs://container@account.dfs.core.windows.net/a.tar"
     assert redact(url) == url
     assert redact(url.replace("container", "user:secret")) == url.replace("container@", "")
+
+
+def test_a_revision_on_the_hub_is_no_credential() -> None:
+    for url in ("hf://datasets/owner/name@v1/a.tar", "hf://owner@v1/a.tar"):
+        assert redact(url) == url
+    assert redact("hf://user:secret@datasets/a.tar") == "hf://datasets/a.tar"
 
 
 def test_a_file_that_changes_has_another_version(tmp_path: Path) -> None:
