@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from jobs.pipeline import packing
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
 from jobs.pipeline.shards.images import ORIENTATION
@@ -264,6 +265,16 @@ def test_memory_does_not_grow_with_the_number_of_images(folder: Path) -> None:
         peaks.append(int(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
     added = 100 * (folder / "large.png").stat().st_size
     assert peaks[1] - peaks[0] < added / 4
+
+
+def test_how_far_it_is_is_said_every_few_seconds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(packing, "LINE_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    packed(folder, [row(0), row(1, role="reference")])
+    lines = [message for message in caplog.messages if "samples ·" in message]
+    assert [line.partition(" ·")[0] for line in lines] == ["1 of 2 samples", "2 of 2 samples"]
 
 
 KEYS = st.text(
