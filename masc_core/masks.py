@@ -5,14 +5,57 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from PIL import Image
+
+MaskLike = ArrayLike | Image.Image | torch.Tensor
+"""What `as_mask` takes."""
+
+_SLACK = 1e-6
+"""For float masks that leave their range by rounding."""
 
 
-def mask_weights(mask: np.ndarray, grid: tuple[int, int]) -> torch.Tensor:
+def as_mask(mask: MaskLike) -> np.ndarray:
+    """A mask as an array: whatever `np.asarray` takes, and tensors of any device.
+
+    Args:
+        mask: (H, W), any numeric dtype or bool.
+
+    Returns:
+        It as it is, copied only where it must be.
+
+    Raises:
+        ValueError: it is not two-dimensional, is empty, or holds what no mask does: NaN, text,
+            numbers outside [0, 255].
+    """
+    if isinstance(mask, torch.Tensor):
+        mask = mask.detach().cpu()
+    elif isinstance(mask, Image.Image) and mask.mode == "P":
+        mask = mask.convert("L")  # its colours, as those of a shard's masks, not their numbers
+    try:
+        values = np.asarray(mask)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a mask that is no array: {error}") from error
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(
+            f"a mask has two dimensions, (H, W), and at least a pixel, not {values.shape}"
+        )
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"a mask holds numbers or bools, not {values.dtype}")
+    if values.dtype not in (np.bool_, np.uint8):
+        least, most = float(values.min()), float(values.max())
+        # NaN is within no bounds.
+        if not (least >= -_SLACK and most <= 255 * (1 + _SLACK)):
+            raise ValueError(f"a mask is in [0, 1] or [0, 255], not {least:g} to {most:g}")
+    return values
+
+
+def mask_weights(mask: MaskLike, grid: tuple[int, int]) -> torch.Tensor:
     """One foreground weight a patch.
 
     Args:
-        mask: (H, W), any numeric dtype or bool; non-zero is foreground. Values lie in [0, 1], or
-            in [0, 255] when the largest exceeds 1.
+        mask: (H, W), what `as_mask` takes; non-zero is foreground. Values lie in [0, 1], or in
+            [0, 255] when the largest exceeds 1.
         grid: patch grid (Hp, Wp).
 
     Returns:
@@ -20,21 +63,17 @@ def mask_weights(mask: np.ndarray, grid: tuple[int, int]) -> torch.Tensor:
         as the authors' pipeline does (`align_corners=False`).
 
     Raises:
-        ValueError: the mask is not two-dimensional, or is empty.
+        ValueError: what `as_mask` raises.
     """
-    if mask.ndim != 2 or mask.size == 0:
-        raise ValueError(
-            f"a mask has two dimensions, (H, W), and at least a pixel, not {mask.shape}"
-        )
     # bool and float16 have no bilinear kernel everywhere; a copy also keeps the caller's array.
-    values = torch.from_numpy(mask.astype(np.float32))
-    # The slack is for float masks that exceed 1 by rounding.
-    if float(values.max()) > 1.0 + 1e-6:
+    values = torch.from_numpy(as_mask(mask).astype(np.float32))
+    if float(values.max()) > 1.0 + _SLACK:
         values = values / 255.0
     resized = F.interpolate(values[None, None], size=grid, mode="bilinear", align_corners=False)
     return resized[0, 0].clamp_(0.0, 1.0).flatten()
 
 
-def foreground_fraction(mask: np.ndarray) -> float:
+def foreground_fraction(mask: MaskLike) -> float:
     """Share of the mask's pixels that are foreground (non-zero), in [0, 1]."""
-    return float(np.count_nonzero(mask)) / mask.size
+    values = as_mask(mask)
+    return float(np.count_nonzero(values)) / values.size
