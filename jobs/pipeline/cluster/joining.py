@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ import ray
 
 import jobs
 import masc_core
+from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError
 
 CONNECT_SECONDS = 10.0
 
 
 @contextmanager
-def joined_cluster(address: str | None) -> Iterator[None]:
+def joined_cluster(address: str | None, stop: Stop) -> Iterator[bool]:
     """Join the cluster at `address`, or start Ray on this machine; leave it at the end.
+
+    Yields whether it was started here: it has what this machine has, and will not grow.
 
     Meanwhile stdout goes to stderr: Ray prints there what workers and nodes say.
 
@@ -30,33 +33,44 @@ def joined_cluster(address: str | None) -> Iterator[None]:
     of our own is started, which ends with the context. Where Ray was joined before, as by a caller
     that does several jobs, it is used, and stays.
 
+    Args:
+        stop: hears the signals; one that comes while Ray starts interrupts once it is up.
+
     Raises:
-        CallError: there is no cluster at the address.
+        CallError: there is no cluster at the address, or it cannot be joined.
     """
     if ray.is_initialized():
-        yield
+        yield False
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
+    is_own = address == "local"
     options: dict[str, Any] = {}
-    if address != "local" and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
+    if not is_own and "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         # A submitted job brings its code as its working directory; otherwise we bring ours.
         modules = [Path(module.__path__[0]) for module in (jobs, masc_core)]
         options["runtime_env"] = {"py_modules": [str(module) for module in modules]}
-    if address == "local":
-        options["include_dashboard"] = False
     _require_reachable(address)
     # Ray greets with a page of text at INFO; the token notice tells how to switch tokens off.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     with redirect_stdout(sys.stderr):
+        if is_own:
+            options["include_dashboard"] = False
         try:
-            ray.init(address, logging_level=logging.WARNING, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise CallError(f"ray.address={address}: cannot join: {reason}") from error
-        try:
-            yield
+            with stop.deferred("Ray to start"):
+                _join(address, options)
+            yield is_own
         finally:
-            ray.shutdown()
+            with suppress(KeyboardInterrupt), stop.deferred("Ray to end"):
+                ray.shutdown()
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
+    """Join or start Ray, and turn what it raises into one line."""
+    try:
+        ray.init(address, logging_level=logging.WARNING, **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CallError(f"ray.address={address}: cannot join: {reason}") from error
 
 
 def _require_reachable(address: str) -> None:

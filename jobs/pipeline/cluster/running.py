@@ -108,8 +108,7 @@ def run_shard_job(
         if to_do:
             record.write("running")
         try:
-            with joined_cluster(ray.address):
-                stop.listen()  # Ray took SIGTERM for itself
+            with joined_cluster(ray.address, stop):
                 task.begin_on_cluster(run)
                 if not to_do:
                     return _finished(task, run, record)

@@ -1,0 +1,41 @@
+"""Joining a cluster, or starting Ray here, and what is said where neither can be."""
+
+from __future__ import annotations
+
+import pytest
+import ray
+
+from jobs.pipeline.cluster.joining import joined_cluster
+from jobs.pipeline.cluster.stopping import Stop
+from jobs.pipeline.errors import CallError
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_a_cluster_is_joined_by_address_and_left_at_the_end(
+    cluster_address: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "environment":
+        monkeypatch.setenv("RAY_ADDRESS", cluster_address)
+    with joined_cluster(cluster_address if by == "argument" else None, Stop(0.0)) as is_own:
+        assert not is_own
+        assert ray.get_runtime_context().gcs_address == cluster_address
+        with joined_cluster(None, Stop(0.0)) as is_own:  # the one that is there
+            assert not is_own
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("127.0.0.1:1", "cannot join: .*refused"),
+        ("ray://127.0.0.1:10001", "expected auto or HOST:PORT"),
+        ("head", "expected auto or HOST:PORT"),
+    ],
+)
+def test_an_address_where_nobody_answers_is_named(address: str, reason: str) -> None:
+    with (
+        pytest.raises(CallError, match=rf"^ray\.address={address}: {reason}"),
+        joined_cluster(address, Stop(0.0)),
+    ):
+        pass
