@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 import jobs
 import masc_core
@@ -68,9 +69,24 @@ def _join(address: str, options: dict[str, Any]) -> None:
     """Join or start Ray, and turn what it raises into one line."""
     try:
         ray.init(address, logging_level=logging.WARNING, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CallError(f"ray.address={address}: cannot join: {reason}") from error
+    except (OSError, ValueError, RuntimeError, RayError) as error:
+        where = f"ray.address={address}: cannot join"
+        if _is_about_the_token(error):
+            raise CallError(
+                f"{where}: the cluster asks for its token, and ours is missing or another; set "
+                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH)"
+            ) from error
+        raise CallError(f"{where}: {str(error).splitlines()[0]}") from error
+
+
+def _is_about_the_token(error: BaseException | None) -> bool:
+    """Whether Ray's own error, or one that led to it, says so; by its words, as some of them hold
+    the one before as text."""
+    while error is not None:
+        if "AuthenticationError" in f"{type(error).__name__}: {error}":
+            return True
+        error = error.__cause__
+    return False
 
 
 def _require_reachable(address: str) -> None:

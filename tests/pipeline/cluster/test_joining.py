@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import ray
 
@@ -39,3 +44,25 @@ def test_an_address_where_nobody_answers_is_named(address: str, reason: str) -> 
         joined_cluster(address, Stop(0.0)),
     ):
         pass
+
+
+@pytest.mark.parametrize("token", ["another", "none"])
+def test_a_wrong_token_is_called_a_token(cluster_address: str, token: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "RAY_AUTH_TOKEN": "0" * 64, "HOME": str(tmp_path)}
+    if token == "none":
+        del environment["RAY_AUTH_TOKEN"]
+    program = (
+        "from jobs.pipeline.cluster.joining import joined_cluster\n"
+        "from jobs.pipeline.cluster.stopping import Stop\n"
+        f"joined_cluster({cluster_address!r}, Stop(0.0)).__enter__()\n"
+    )
+    run = subprocess.run(  # as Ray keeps a token for as long as its process lives
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = run.stderr.strip().splitlines()[-1]
+    assert f"CallError: ray.address={cluster_address}: cannot join: " in last
+    assert "the cluster asks for its token, and ours is missing or another" in last
