@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,15 @@ import masc_core
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError
 
+log = logging.getLogger(__name__)
+
 CONNECT_SECONDS = 10.0
+
+SOCKET = "session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""The longest path of a socket within Ray's folder of sessions; it ends in the process's id."""
+
+LONGEST_SOCKET_PATH = 103
+"""Bytes that macOS allows; Linux four more."""
 
 
 @contextmanager
@@ -53,9 +63,10 @@ def joined_cluster(address: str | None, stop: Stop) -> Iterator[bool]:
     _require_reachable(address)
     # Ray greets with a page of text at INFO; the token notice tells how to switch tokens off.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), ExitStack() as at_end:
         if is_own:
             options["include_dashboard"] = False
+            options["_temp_dir"] = at_end.enter_context(_session_folder())
         try:
             with stop.deferred("Ray to start"):
                 _join(address, options)
@@ -87,6 +98,34 @@ def _is_about_the_token(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+@contextmanager
+def _session_folder() -> Iterator[str | None]:
+    """Where a Ray of our own keeps its sessions; None for its usual place.
+
+    Raises:
+        CallError: that is too long a path for sockets, and there is no shorter one.
+    """
+    # As Ray has it: TMPDIR counts on Linux alone.
+    own = "RAY_TMPDIR" in os.environ or not sys.platform.startswith("linux")
+    setting = "RAY_TMPDIR" if own else "TMPDIR"
+    usual = os.environ.get(setting, "/tmp")
+    if len(f"{usual}/ray/{SOCKET}".encode()) <= LONGEST_SOCKET_PATH:
+        yield None
+        return
+    try:
+        folder = tempfile.mkdtemp(prefix="masc-", dir="/tmp")
+    except OSError as error:
+        raise CallError(
+            f"{setting}={usual}: too long a path for Ray's sockets, and there can be none in /tmp: "
+            f"{error}; set RAY_TMPDIR to a shorter one"
+        ) from error
+    log.info("%s is too long a path for Ray's sockets: its sessions go to %s", setting, folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _require_reachable(address: str) -> None:

@@ -30,6 +30,22 @@ def test_a_cluster_is_joined_by_address_and_left_at_the_end(
     assert not ray.is_initialized()
 
 
+def test_where_sockets_cannot_lie_ray_has_a_shorter_folder_and_it_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("as-slurm-names-them-" * 5)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with joined_cluster(None, Stop(0.0)) as is_own:
+        assert is_own
+        sessions = Path(ray._private.worker._global_node.get_session_dir_path()).parent
+        assert sessions.is_dir()
+    assert sessions.parent == Path("/tmp")
+    assert not sessions.exists()
+    assert list(long.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
