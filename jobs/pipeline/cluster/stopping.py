@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-log = logging.getLogger(__name__)
+from jobs.pipeline.command.interrupts import SIGNALS
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+log = logging.getLogger(__name__)
 
 
 class Stop:

@@ -1,7 +1,7 @@
-"""Ctrl-C in a process that is a command's own: exit status 3, and no traceback.
+"""Ctrl-C and SIGTERM in a process that is a command's own: exit status 3, and no traceback.
 
-While a command works, an interrupt is what it is anywhere in Python, and `run_command` answers it.
-This is for the time before, when imports take seconds, and after. Imports next to nothing itself.
+While a command works either is a `KeyboardInterrupt`, which `run_command` answers. This is also for
+the time before, when imports take seconds, and for Python's own end. Imports next to nothing.
 """
 
 from __future__ import annotations
@@ -13,27 +13,41 @@ from types import FrameType
 
 from jobs.pipeline.command.exit_status import EXIT_INCOMPLETE
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def exit_at_interrupt() -> None:
-    """From now on Ctrl-C ends the process at once.
+    """From now on a signal ends the process at once.
 
     There is nothing to tidy up yet, and an import interrupted within C may end in anything.
     """
-    signal.signal(signal.SIGINT, _exit)
+    for number in SIGNALS:
+        signal.signal(number, _exit)
 
 
 def run_main(main: Callable[[], int]) -> int:
-    """The exit status of a command's `main`; what is pressed after it changes nothing any more."""
+    """The exit status of a command's `main`; a signal that comes after it changes nothing."""
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in SIGNALS:
+            signal.signal(number, _interrupt)
         return main()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        _say(str(error))
         return EXIT_INCOMPLETE
     finally:
         # Python's own end would show an interrupt as a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
-    os.write(2, b"interrupted: SIGINT\n")
+    _say(signal.Signals(number).name)
     os._exit(EXIT_INCOMPLETE)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _say(name: str) -> None:
+    os.write(2, f"interrupted: {name}\n".encode())

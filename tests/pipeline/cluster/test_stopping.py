@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from jobs.pipeline.cluster.stopping import SIGNALS, Stop
+from jobs.pipeline.cluster.stopping import Stop
+from jobs.pipeline.command.interrupts import SIGNALS
 
 
 def press(number: signal.Signals = signal.SIGINT) -> None:
