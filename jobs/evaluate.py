@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # Before the imports that take seconds.
+    from jobs.pipeline.command.interrupts import exit_at_interrupt, run_main
+
+    exit_at_interrupt()
+
 import json
 import logging
-import sys
 
 from jobs.pipeline.cluster.running import Outcome
 from jobs.pipeline.command.call import run_command
@@ -76,4 +83,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

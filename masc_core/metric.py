@@ -15,15 +15,17 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from numbers import Real
+from pathlib import Path
+from typing import get_args
 
-import numpy as np
 import torch
 from PIL import Image
 
 from masc_core import defaults
 from masc_core.aggregators import AGGREGATORS, EncodedBatch
 from masc_core.encoder import Encoder, Grid
-from masc_core.masks import foreground_fraction, mask_weights
+from masc_core.masks import MaskLike, as_mask, foreground_fraction, mask_weights
 from masc_core.records import EncodedText, Generation, Prepared, Reference, Score
 from masc_core.similarity import masked_max_cosine, unit
 from masc_core.subject import require_stripper, strip_subject, subject_found
@@ -47,7 +49,7 @@ class MaSC:
 
     def __init__(
         self,
-        model_id: str | Encoder = defaults.CHECKPOINT,
+        model_id: str | Path | Encoder = defaults.CHECKPOINT,
         device: str | torch.device | None = None,
         naflex_max_patches: int = defaults.MAX_NUM_PATCHES,
         fg_threshold: float = defaults.FG_THRESHOLD,
@@ -69,13 +71,13 @@ class MaSC:
 
         Raises:
             OSError, ValueError: see `Encoder.from_pretrained`.
-            KeyError: an unknown name in `extra`.
+            ValueError: an argument that is none of its choices, or out of range.
             ImportError: `stripper="spacy"` without the package it needs.
         """
-        require_stripper(stripper)
-        if isinstance(model_id, str):
+        _require_settings(fg_threshold, stripper, reference_reduction, extra)
+        if isinstance(model_id, str | Path):
             model_id = Encoder.from_pretrained(
-                model_id, dtype=dtype, device=device, max_num_patches=naflex_max_patches
+                str(model_id), dtype=dtype, device=device, max_num_patches=naflex_max_patches
             )
         self.encoder = model_id
         self.fg_threshold = fg_threshold
@@ -101,7 +103,8 @@ class MaSC:
         extra: Sequence[str] = (),
     ) -> MaSC:
         """Load a checkpoint; the arguments are `Encoder.from_pretrained`'s and the metric's."""
-        require_stripper(stripper)
+        # Before the weights are read, which takes its time.
+        _require_settings(fg_threshold, stripper, reference_reduction, extra)
         encoder = Encoder.from_pretrained(
             name_or_path,
             revision=revision,
@@ -120,7 +123,7 @@ class MaSC:
         )
 
     def encode_references(
-        self, images: Sequence[Image.Image], masks: Sequence[np.ndarray]
+        self, images: Sequence[Image.Image], masks: Sequence[MaskLike]
     ) -> list[Reference]:
         """Encode photos of a concept, to be scored against any number of times.
 
@@ -129,8 +132,10 @@ class MaSC:
             masks: per photo its (H, W) foreground mask, as in `Generation.mask`.
 
         Raises:
-            ValueError: a mask that is not two-dimensional, or not one mask a photo.
+            ValueError: what is no mask (see `as_mask`), or not one mask a photo.
         """
+        if len(images) != len(masks):
+            raise ValueError(f"{len(images)} photos and {len(masks)} masks: expected one a photo")
         references: list[Reference] = []
         for image, mask in zip(images, masks, strict=True):
             references += self.encode_prepared([self.prepare(image, mask)])
@@ -165,9 +170,9 @@ class MaSC:
     def score(
         self,
         ref_image: Image.Image,
-        ref_mask: np.ndarray,
+        ref_mask: MaskLike,
         out_image: Image.Image,
-        out_mask: np.ndarray,
+        out_mask: MaskLike,
         prompt: str,
         object_name: str | None = None,
     ) -> Score:
@@ -180,6 +185,9 @@ class MaSC:
             out_mask: its (H, W) foreground mask.
             prompt: the prompt that made it.
             object_name: the subject to strip from the prompt; None leaves it as it is.
+
+        Raises:
+            ValueError: what is no mask; see `as_mask`.
         """
         [reference] = self.encode_references([ref_image], [ref_mask])
         generation = Generation(out_image, out_mask, prompt, [reference], object_name)
@@ -206,7 +214,7 @@ class MaSC:
             One score a generation, in the order given.
 
         Raises:
-            ValueError: a mask that is not two-dimensional, or a generation without references.
+            ValueError: what is no mask (see `as_mask`), or a generation without references.
         """
         prepared = [self.prepare(g.image, g.mask, g.prompt, g.subject) for g in generations]
         by_grid: dict[Grid, list[int]] = {}
@@ -220,13 +228,14 @@ class MaSC:
         return [scores[i] for i in range(len(prepared))]
 
     def prepare(
-        self, image: Image.Image, mask: np.ndarray, prompt: str = "", subject: str | None = None
+        self, image: Image.Image, mask: MaskLike, prompt: str = "", subject: str | None = None
     ) -> Prepared:
         """The part of scoring that needs no device. Safe to call from several threads.
 
         Raises:
-            ValueError: a mask that is not two-dimensional.
+            ValueError: what is no mask; see `as_mask`.
         """
+        mask = as_mask(mask)
         pixels, grid = self.encoder.prepare_image(image)
         text = strip_subject(prompt, subject, self.stripper)
         return Prepared(
@@ -340,3 +349,22 @@ class MaSC:
         if not defined:
             return math.nan
         return max(defined) if self.reference_reduction == "max" else sum(defined) / len(defined)
+
+
+def _require_settings(
+    fg_threshold: float,
+    stripper: defaults.Stripper,
+    reference_reduction: defaults.ReferenceReduction,
+    extra: Sequence[str],
+) -> None:
+    """Fail now if one of these cannot be meant, and not with a wrong score."""
+    if not (isinstance(fg_threshold, Real) and 0 <= fg_threshold <= 1):
+        raise ValueError(f"fg_threshold={fg_threshold!r}: expected a mask weight, 0 to 1")
+    require_stripper(stripper)
+    choices = get_args(defaults.ReferenceReduction)
+    if reference_reduction not in choices:
+        raise ValueError(f"reference_reduction={reference_reduction!r}: expected one of {choices}")
+    for name in extra:
+        if name not in AGGREGATORS:
+            known = ", ".join(AGGREGATORS) or "none yet"
+            raise ValueError(f"extra={extra!r}: no such column {name!r}; known: {known}")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from masc_core.masks import dilated, eroded, foreground_fraction, mask_weights
+
+CORNER = np.array([[255, 0], [0, 0]], np.uint8)
 
 
 def test_a_patch_takes_the_mean_of_the_four_pixels_about_its_centre() -> None:
@@ -144,3 +147,52 @@ def test_what_cannot_be_grown_is_refused() -> None:
             change(np.zeros((4, 4, 3), np.uint8), 1)
         with pytest.raises(ValueError, match="not -1"):
             change(np.zeros((4, 4), np.uint8), -1)
+
+
+def palette_image() -> Image.Image:
+    """Number 3 is painted white, number 7 black."""
+    image = Image.fromarray(np.array([[3, 7], [7, 7]], np.uint8), "P")
+    image.putpalette([255 if number // 3 == 3 else 0 for number in range(768)])
+    return image
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        CORNER.tolist(),
+        tuple(map(tuple, CORNER.tolist())),
+        Image.fromarray(CORNER),
+        Image.fromarray(CORNER).convert("1"),
+        palette_image(),
+        torch.tensor([[1.0, 0.0], [0.0, 0.0]], requires_grad=True),
+        torch.from_numpy(CORNER) > 0,
+        CORNER.astype(np.int64),
+        CORNER > 0,
+        np.array([[1.0, -1e-9], [0, 0]]),
+    ],
+    ids=lambda mask: type(mask).__name__,
+)
+def test_a_mask_is_whatever_numpy_makes_an_array_of(mask: object) -> None:
+    assert mask_weights(mask, (2, 2)).tolist() == [1, 0, 0, 0]  # type: ignore[arg-type]
+
+
+def test_the_foreground_of_a_list_is_counted_too() -> None:
+    assert foreground_fraction([[0, 1], [0, 0]]) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        ([[0.0, float("nan")]], "in \\[0, 1\\] or \\[0, 255\\], not nan to nan"),
+        ([[0, 65535]], "not 0 to 65535"),
+        (np.array([[-1.0, 1.0]]), "not -1 to 1"),
+        ([[0, 1], [0]], "no array"),
+        ([["cat", "dog"]], "numbers or bools, not <U3"),
+        (Image.new("RGB", (2, 2)), "not \\(2, 2, 3\\)"),
+        (None, "not \\(\\)"),
+    ],
+)
+def test_what_no_mask_holds_is_refused_by_name(mask: object, reason: str) -> None:
+    for use in (foreground_fraction, lambda each: mask_weights(each, (2, 2))):
+        with pytest.raises(ValueError, match=reason):
+            use(mask)  # type: ignore[operator]

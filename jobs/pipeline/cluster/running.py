@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
 from jobs.pipeline.cluster.driver import Driver
 from jobs.pipeline.cluster.joining import joined_cluster
-from jobs.pipeline.cluster.layout import layout_of_cluster
+from jobs.pipeline.cluster.layout import layout_of_cluster, require_possible
 from jobs.pipeline.cluster.progress import Progress
 from jobs.pipeline.cluster.shard_job import ShardJob
 from jobs.pipeline.cluster.stopping import Stop
@@ -111,8 +111,9 @@ def run_shard_job(
         if to_do:
             record.write("running")
         try:
-            with joined_cluster(ray.address):
-                stop.listen()  # Ray took SIGTERM for itself
+            with joined_cluster(ray.address, stop) as is_own:
+                if to_do:
+                    require_possible(layout_of_cluster(workers, len(to_do)), may_grow=not is_own)
                 task.begin_on_cluster(run)
                 if not to_do:
                     return _finished(task, run, record)

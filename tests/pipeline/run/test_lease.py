@@ -132,6 +132,17 @@ def test_a_claim_is_kept_fresh_and_its_loss_is_noticed(run: RunDirectory) -> Non
     assert holder_of(run) == other
 
 
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{}", '{"host": "a"}', "{", ""])
+def test_a_file_that_no_driver_wrote_is_nobodys(run: RunDirectory, text: str) -> None:
+    path = Path(run.url) / "driver.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    assert run.read_lease() is None
+    with claim(run):
+        assert holder_of(run).pid == os.getpid()
+    assert not path.exists()
+
+
 def test_a_run_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
