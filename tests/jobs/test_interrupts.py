@@ -33,6 +33,7 @@ def delays() -> list[float]:
     return [EARLIEST + span * (i + rng.random()) for i in range(N_INTERRUPTS)]
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("delay", delays(), ids=lambda delay: f"{delay:.2f} s")
 def test_ctrl_c_is_exit_3_whenever_it_is_pressed(
     delay: float, naflex_checkpoint: Path, tmp_path: Path

@@ -76,7 +76,7 @@ def test_it_gives_what_masc_itself_does(metric: MascScores) -> None:
 
 def test_a_nan_says_why(metric: MascScores) -> None:
     own = painted((160, 160), 1)[1]
-    row = score(metric, EMPTY + 255, "a cat", [("cat/0", own), ("cat/1", EMPTY)])
+    row = score(metric, EMPTY + 255, "a cat on a beach", [("cat/0", own), ("cat/1", EMPTY)])
     assert math.isnan(row["pf"])
     assert math.isnan(row["cp_per_reference"][1])
     assert row["cp"] == row["cp_per_reference"][0]

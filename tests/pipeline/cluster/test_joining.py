@@ -30,6 +30,7 @@ def test_a_cluster_is_joined_by_address_and_left_at_the_end(
     assert not ray.is_initialized()
 
 
+@pytest.mark.services
 def test_where_sockets_cannot_lie_ray_has_a_shorter_folder_and_it_goes_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_another_configuration_is_refused_before_there_is_a_cluster(
     assert description_of(tmp_path / "run")["state"] == "done"
 
 
+@pytest.mark.services
 def test_what_a_ray_of_our_own_can_never_give_ends_the_call_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
