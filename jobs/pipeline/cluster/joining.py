@@ -18,6 +18,7 @@ from ray.exceptions import RayError
 
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.storage.retry import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +82,14 @@ def _join(address: str, options: dict[str, Any]) -> None:
     try:
         ray.init(address, logging_level=logging.WARNING, **options)
     except (OSError, ValueError, RuntimeError, RayError) as error:
-        where = f"ray.address={address}: cannot join"
+        is_own = address == "local"
+        where = "Ray cannot be started here" if is_own else f"ray.address={address}: cannot join"
         if _is_about_the_token(error):
             raise CallError(
                 f"{where}: the cluster asks for its token, and ours is missing or another; set "
                 "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH)"
             ) from error
-        raise CallError(f"{where}: {str(error).splitlines()[0]}") from error
+        raise CallError(f"{where}: {reason_of(error)}") from error
 
 
 def _is_about_the_token(error: BaseException | None) -> bool:
