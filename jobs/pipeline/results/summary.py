@@ -264,9 +264,9 @@ def _with_figures_over_concepts(model: pa.Table, model_concept: pa.Table) -> pa.
         for all_means, all_counts in by_model:
             scored = all_counts > 0
             concept_means, concept_counts = all_means[scored], all_counts[scored]
-            low, high = intervals.mean_interval(concept_means * concept_counts, concept_counts)
-            figures["ci_low"].append(low)
-            figures["ci_high"].append(high)
+            interval = intervals.mean_interval(concept_means * concept_counts, concept_counts)
+            figures["ci_low"].append(interval.low)
+            figures["ci_high"].append(interval.high)
             figures["macro"].append(concept_means.mean() if scored.any() else math.nan)
         for figure, values in figures.items():
             model = _with_column(model, f"{score}_{figure}", values)
