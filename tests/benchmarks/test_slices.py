@@ -37,6 +37,12 @@ def test_the_reducers_slice_reads_every_row(tmp_path: Path) -> None:
     assert summary["counts"]["n"] == 10_000
 
 
+def test_the_memory_of_the_reducer_is_measured(tmp_path: Path) -> None:
+    seconds, peak = reducing.in_little_memory(tmp_path, 1_000, 2)
+    assert seconds.value > 0
+    assert 0.05 < peak.value < 1
+
+
 def test_the_intervals_slice_has_a_line_for_each_number_of_concepts() -> None:
     shares = list(coverage.of_intervals(draws=3))
     assert len(shares) == 14
