@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.pipeline.run.rows import scores_schema
-from tests.pipeline.results.test_summary import sample, unscored, write_part
+from tests.pipeline.results.test_summary import sample, schema_with, unscored, write_part
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +49,7 @@ def test_json_is_the_one_document_on_stdout(run: Path) -> None:
 def other(tmp_path: Path) -> Path:
     """A run of one more model, with a further score."""
     rows = [sample("other", concept, 0.5) | {"cp.leak": 0.25} for concept in ("a", "b")]
-    write_part(str(tmp_path / "other"), "three", rows, schema=scores_schema(["cp.leak"]))
+    write_part(str(tmp_path / "other"), "three", rows, schema=schema_with("cp.leak"))
     return tmp_path / "other"
 
 

@@ -15,10 +15,10 @@ import pytest
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results import quantiles
 from jobs.pipeline.results.summary import Summary, summarise_run, summarise_runs
-from jobs.pipeline.run.rows import SCORES_SCHEMA, scores_schema
-from tests.pipeline.results.test_summary import NAN, sample, unscored, write_part
+from jobs.pipeline.run.rows import SCORES_SCHEMA
+from tests.pipeline.results.test_summary import NAN, sample, schema_with, unscored, write_part
 
-FURTHER = scores_schema(["cp@dilate:5", "cp.leak"])
+FURTHER = schema_with("cp@dilate:5", "cp.leak")
 GENERATOR = [
     sample(model, concept, cp=(place % 7) / 7, pf=(place % 5) / 5, status="ok")
     | {"cp@dilate:5": (place % 11) / 11, "cp.leak": NAN if place % 3 == 0 else place / 400}
@@ -54,7 +54,7 @@ def test_every_score_column_has_the_figures_that_cp_and_pf_have() -> None:
 
 def test_a_score_column_may_have_any_name() -> None:
     name = 'x"; DROP TABLE y; --'
-    write_part("memory://named", "part", [sample() | {name: 0.25}], schema=scores_schema([name]))
+    write_part("memory://named", "part", [sample() | {name: 0.25}], schema=schema_with(name))
     [model] = summarise_run("memory://named").model.to_pylist()
     assert model[f"{name}_mean"] == model[f"{name}_p50"] == 0.25
 
@@ -80,7 +80,7 @@ def test_a_run_half_way_says_in_how_many_parts_a_column_is(
 ) -> None:
     run = "memory://half-way"
     write_part(run, "plain", [sample(), sample()])
-    write_part(run, "more", [sample() | {"clip_i": 0.7}], schema=scores_schema(["clip_i"]))
+    write_part(run, "more", [sample() | {"clip_i": 0.7}], schema=schema_with("clip_i"))
     summary = summarise_run(run)
     assert summary.counts.n == 3
     [model] = summary.model.to_pylist()
@@ -91,9 +91,7 @@ def test_a_run_half_way_says_in_how_many_parts_a_column_is(
 
 
 def test_a_run_without_masc_has_null_where_its_figures_were() -> None:
-    schema = pa.schema(
-        [field for field in scores_schema(["clip_i"]) if field.name not in ("cp", "pf")]
-    )
+    schema = pa.schema([field for field in schema_with("clip_i") if field.name not in ("cp", "pf")])
     row = sample() | {"clip_i": 0.7}
     write_part("memory://comparator-only", "part", [row], schema=schema)
     [model] = summarise_run("memory://comparator-only").model.to_pylist()

@@ -50,6 +50,11 @@ def unscored(status: str, model: str | None = "m", concept: str | None = "c") ->
     return sample(model, concept, None, None, status)
 
 
+def schema_with(*scores: str) -> pa.Schema:
+    """The schema of a run with these score columns beside CP and PF."""
+    return pa.schema([*SCORES_SCHEMA, *(pa.field(name, pa.float64()) for name in scores)])
+
+
 def write_part(
     run: str,
     name: str,
@@ -108,7 +113,7 @@ def assert_figures(row: Row, expected: dict[str, Any]) -> None:
 def test_the_tables_have_the_columns_of_the_contract_in_their_order() -> None:
     rows = [sample() | {"cp.leak": 0.1}]
     run = "memory://columns"
-    write_part(run, "part", rows, schema=scores_schema(["cp.leak"]))
+    write_part(run, "part", rows, schema=schema_with("cp.leak"))
     summary = summarise_run(run)
     scores = ("cp", "pf", "cp.leak")
     numbers = [*COUNTS, *(f"n_{score}{nan}" for score in scores for nan in ("", "_nan"))]
@@ -328,14 +333,6 @@ def test_a_part_still_being_written_is_not_read(tmp_path: Path) -> None:
     write_part(str(tmp_path), "part", [sample()])
     (tmp_path / "scores" / ".other.parquet.0a1b2c3d.tmp").write_bytes(b"PAR1 half of")
     assert summarise_run(str(tmp_path)).counts.n == 1
-
-
-def test_parts_with_further_metrics_reduce_with_those_without() -> None:
-    run = "memory://further"
-    write_part(run, "plain", [sample()])
-    schema = SCORES_SCHEMA.append(pa.field("clip_i", pa.float64()))
-    write_part(run, "more", [sample() | {"clip_i": 0.7}], schema=schema)
-    assert summarise_run(run).counts.n == 2
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int8(), pa.string())])

@@ -14,16 +14,16 @@ import pytest
 
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.run import scores as scores_module
-from jobs.pipeline.run.rows import SCORES_SCHEMA, scores_schema
+from jobs.pipeline.run.rows import SCORES_SCHEMA
 from jobs.pipeline.run.scores import ALWAYS, Part, Scores, open_scores
-from tests.pipeline.results.test_summary import sample, write_part
+from tests.pipeline.results.test_summary import sample, schema_with, write_part
 
 columns_of_part = scores_module._columns
 LEAN = pa.schema([SCORES_SCHEMA.field(name) for name in ALWAYS])
 runs = (f"memory://scores-{number}" for number in itertools.count())
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.services)])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty run."""
     if request.param == "s3":
@@ -47,8 +47,8 @@ def rows_of(scores: Scores, *columns: str) -> list[dict[str, Any]]:
 
 
 def test_a_column_is_matched_by_name_and_null_where_a_part_lacks_it(run: str) -> None:
-    write_part(run, "a", [sample() | {"pf.bg.full": 0.5}], schema=scores_schema(["pf.bg.full"]))
-    write_part(run, "b", [sample() | {"cp@seg": 0.7}], schema=scores_schema(["cp@seg"]))
+    write_part(run, "a", [sample() | {"pf.bg.full": 0.5}], schema=schema_with("pf.bg.full"))
+    write_part(run, "b", [sample() | {"cp@seg": 0.7}], schema=schema_with("cp@seg"))
     scores = open_scores([run], ["cp@seg", "cp", "pf.bg.full"])
     assert scores.schema.names == [*ALWAYS, "cp@seg", "cp", "pf.bg.full"]
     assert rows_of(scores, "key", "cp@seg", "pf.bg.full") == [
@@ -72,7 +72,7 @@ def test_only_four_columns_are_needed_and_what_no_part_has_is_null_of_its_type(r
 
 
 def test_without_a_choice_every_column_is_read(run: str) -> None:
-    write_part(run, "a", [sample() | {"clip_i": 0.5}], schema=scores_schema(["clip_i"]))
+    write_part(run, "a", [sample() | {"clip_i": 0.5}], schema=schema_with("clip_i"))
     write_part(run, "b", [sample()])
     scores = open_scores([run])
     assert scores.schema.names == [*SCORES_SCHEMA.names, "clip_i"]
@@ -81,14 +81,14 @@ def test_without_a_choice_every_column_is_read(run: str) -> None:
 
 def test_a_column_may_have_any_name(run: str) -> None:
     name = 'x"; DROP TABLE y; --'
-    write_part(run, "a", [sample() | {name: 0.25}], schema=scores_schema([name]))
+    write_part(run, "a", [sample() | {name: 0.25}], schema=schema_with(name))
     assert rows_of(open_scores([run], [name]), name) == [{name: 0.25}]
 
 
 def test_figures_of_a_sample_are_score_columns_whichever_part_has_them(run: str) -> None:
     lists = pa.field("clip_i_per_reference", pa.list_(pa.float64()))
-    write_part(run, "a", [sample()], schema=scores_schema(["clip_i"]).append(lists))
-    write_part(run, "b", [sample()], schema=scores_schema(["cp.leak"]))
+    write_part(run, "a", [sample()], schema=schema_with("clip_i").append(lists))
+    write_part(run, "b", [sample()], schema=schema_with("cp.leak"))
     write_part(run, "c", [{"model": "m", "concept": "c", "status": "ok"}], schema=LEAN)
     assert open_scores([run]).score_columns == ["cp", "pf", "clip_i", "cp.leak"]
 
@@ -106,7 +106,7 @@ def test_types_that_differ_are_brought_together(run: str) -> None:
         pa.field("model", pa.dictionary(pa.int8(), pa.string())),
     ).append(pa.field("votes", pa.int64()))
     write_part(run, "a", [sample("x") | {"votes": 3}], schema=other)
-    write_part(run, "b", [sample("y") | {"votes": 0.5}], schema=scores_schema(["votes"]))
+    write_part(run, "b", [sample("y") | {"votes": 0.5}], schema=schema_with("votes"))
     assert rows_of(open_scores([run], ["votes"]), "model", "votes") == [
         {"model": "x", "votes": 3.0},
         {"model": "y", "votes": 0.5},
@@ -139,7 +139,7 @@ def test_parts_without_rows_add_nothing(run: str) -> None:
 def test_several_runs_are_read_as_one(tmp_path: Path) -> None:
     local, memory = str(tmp_path / "a"), next(runs)
     write_part(local, "part", [sample("a")])
-    write_part(memory, "part", [sample("b") | {"clip_i": 0.1}], schema=scores_schema(["clip_i"]))
+    write_part(memory, "part", [sample("b") | {"clip_i": 0.1}], schema=schema_with("clip_i"))
     scores = open_scores([local, memory], ["clip_i"])
     assert rows_of(scores, "model", "clip_i") == [
         {"model": "a", "clip_i": None},
@@ -158,7 +158,7 @@ def test_a_run_given_twice_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_parts_can_be_left_out(run: str) -> None:
     write_part(run, "a", [sample("a")])
-    write_part(run, "b", [sample("b") | {"clip_i": 0.1}], schema=scores_schema(["clip_i"]))
+    write_part(run, "b", [sample("b") | {"clip_i": 0.1}], schema=schema_with("clip_i"))
     scores = open_scores([run])
     rest = scores.without(part for part in scores.parts if part.shard_id == "b")
     assert [row["model"] for row in rest.table().to_pylist()] == ["a"]

@@ -108,6 +108,7 @@ def test_a_storage_that_does_not_answer_keeps_its_parts(
     assert set(named(found.unreachable)) == {"a", "b"}
 
 
+@pytest.mark.services
 def test_shards_in_a_bucket_are_told_apart_like_files(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
