@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from jobs.pipeline.results.duplicates import Duplicates, find_duplicates
 from jobs.pipeline.results.quantiles import select_quantiles
 from jobs.pipeline.results.tables import table_of, table_of_models
 from jobs.pipeline.run.scores import Scores, open_scores
-from jobs.pipeline.run.stale import Sources, check_sources, prune
+from jobs.pipeline.run.stale import NOTHING, Sources, check_sources, prune
 from jobs.pipeline.storage.filesystem import join, open_filesystem
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import reason_of
@@ -82,6 +82,8 @@ class Summary:
     """Parts that do not count, since their shard is gone or has changed."""
     duplicates: Duplicates | None
     """Keys that come in more than one shard."""
+    named_parts: int = 0
+    """Parts that count and are of shards that the caller named."""
 
     @property
     def counts(self) -> SampleCounts:
@@ -116,7 +118,9 @@ class Summary:
         return json.dumps(self.document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def summarise_run(run: str, named: Collection[str] = (), prune_stale: bool = False) -> Summary:
+def summarise_run(
+    run: str, named: Mapping[str, str] = NOTHING, prune_stale: bool = False
+) -> Summary:
     """Reduce the parts of a run to a `Summary`, and write it to `RUN/summary/`.
 
     See `summarise_runs`.
@@ -125,7 +129,10 @@ def summarise_run(run: str, named: Collection[str] = (), prune_stale: bool = Fal
 
 
 def summarise_runs(
-    runs: Sequence[str], out: str, named: Collection[str] = (), prune_stale: bool = False
+    runs: Sequence[str],
+    out: str,
+    named: Mapping[str, str] = NOTHING,
+    prune_stale: bool = False,
 ) -> Summary:
     """Reduce the parts of several runs, taken as one, to a `Summary`, and write it to `out`.
 
@@ -135,7 +142,7 @@ def summarise_runs(
     Args:
         runs: directories of results.
         out: directory of the summary.
-        named: ids of shards that the caller knows to stand.
+        named: URLs of shards that the caller knows to stand, by their ids.
         prune_stale: whether stale parts are removed.
 
     Raises:
@@ -161,6 +168,8 @@ def summarise_runs(
     except duckdb.Error as error:
         # What went wrong in reading comes through DuckDB, which wraps it in errors of its own.
         raise StorageError(shown, reason_of(error)) from error
+    n_named = sum(part.shard_id in named for part in scores.parts)
+    summary = replace(summary, named_parts=n_named)
     for note in summary.notes:
         log.warning("%s: %s", shown, note)
     _write(summary, out, shown)

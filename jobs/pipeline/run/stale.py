@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -13,14 +13,18 @@ from urllib.parse import urlsplit
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.run.scores import Part
 from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, open_filesystem, scheme_of
+from jobs.pipeline.storage.listing import file_of
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 from jobs.pipeline.storage.versions import version_at
 
 GONE = "gone"
 CHANGED = "changed"
+SAME_FILE = "the same file counts under another name"
 _CURRENT = "current"
 _KNOWN = (GONE, CHANGED, _CURRENT)
+
+NOTHING: Mapping[str, str] = {}
 
 ATTEMPTS = 2
 """A source that cannot be reached is no loss: its part is kept."""
@@ -31,12 +35,12 @@ class Sources:
     """What became of the shards that parts were made from, as far as it is not that they stand."""
 
     stale: list[tuple[Part, str]]
-    """Parts that count no longer, each with why: `GONE` or `CHANGED`."""
+    """Parts that count no longer, each with why: `GONE`, `CHANGED` or `SAME_FILE`."""
     unreachable: list[tuple[Part, str]]
     """Parts that are kept because their shard cannot be asked for, each with why."""
 
 
-def check_sources(parts: Sequence[Part], named: Collection[str] = ()) -> Sources:
+def check_sources(parts: Sequence[Part], named: Mapping[str, str] = NOTHING) -> Sources:
     """Hold the shards that `parts` were made from against what is there now.
 
     A shard that is not there is gone only where its storage says so: not where credentials or the
@@ -45,8 +49,10 @@ def check_sources(parts: Sequence[Part], named: Collection[str] = ()) -> Sources
 
     Args:
         parts: of one or several runs. Parts that do not say what they were made from are kept.
-        named: ids of shards that the caller knows to stand.
+        named: URLs of shards that the caller knows to stand, by their ids. A part of one of their
+            files under another name, by a link or another spelling, would count it twice.
     """
+    files = {file_of(url) for url in named.values()}
     asked = [part for part in parts if _url_of(part) and part.shard_id not in named]
     by_place: dict[str, list[Part]] = {}
     for part in asked:
@@ -64,9 +70,11 @@ def check_sources(parts: Sequence[Part], named: Collection[str] = ()) -> Sources
     stale, unreachable = [], []
     for part in asked:
         state, folder = states[str(part)], _folder_of(part)
+        if file_of(_url_of(part)) in files:
+            state = SAME_FILE
         if state == GONE and not is_here and folder is not None and not folder.is_dir():
             state = f"{folder} is not on this machine"
-        if state in (CHANGED, GONE):
+        if state in (CHANGED, GONE, SAME_FILE):
             stale.append((part, state))
         elif state != _CURRENT:
             unreachable.append((part, state))

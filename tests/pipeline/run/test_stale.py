@@ -65,7 +65,7 @@ def test_a_shard_that_the_caller_names_is_taken_to_stand(tmp_path: Path) -> None
     parts = parts_of(tmp_path, a=shard_at(tmp_path / "a.tar"), b=shard_at(tmp_path / "b.tar"))
     for name in ("a", "b"):
         (tmp_path / f"{name}.tar").unlink()
-    assert named(check_sources(parts, named={"a"}).stale) == {"b": GONE}
+    assert named(check_sources(parts, named={"a": str(tmp_path / "a.tar")}).stale) == {"b": GONE}
 
 
 def test_a_run_that_was_moved_to_another_machine_keeps_its_parts(tmp_path: Path) -> None:
