@@ -29,8 +29,8 @@ RESAMPLES = 2_000
 the interval's half-width from seed to seed."""
 MANY = 1_000
 """Concepts from which on the two intervals hardly differ."""
-DRAWS_AT_ONCE = 1 << 17
-"""Concepts of resamples in one step: some 3 MB, whatever the number of concepts."""
+DRAWS_AT_ONCE = 1 << 15
+"""Concepts of resamples in one step: few enough for a core's own cache."""
 ROUNDING = 1e-13
 """A variance this small beside the terms that it is the difference of is zero."""
 
@@ -116,8 +116,12 @@ def _bootstrap_t(
         shift = excess / samples
         # The jackknife's sum of ((residual - shift * count) / others)^2 over the drawn, multiplied
         # out so that it is a matrix product. Concepts not drawn weigh 0, whatever their divisor.
-        others = np.maximum(samples[:, None] - counts, 1)
-        squares, mixed, sizes = ((times / others**2) @ products).T
+        # In place, since the memory of intermediate arrays is a third of the time.
+        weights = samples[:, None] - counts
+        np.maximum(weights, 1, out=weights)
+        np.square(weights, out=weights)
+        np.divide(times, weights, out=weights)
+        squares, mixed, sizes = (weights @ products).T
         total = squares + shift**2 * sizes
         variance = (1 - 1 / concepts) * (total - 2 * shift * mixed)
         has_error = variance > ROUNDING * total
