@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak claims gpu-check clean
+.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims gpu-check clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -24,13 +24,29 @@ demo/made: jobs/render_demo.py $(wildcard jobs/demo/world/*.py) masc_core/demo_e
 	@$(BIN)/python -m jobs.pack manifest=demo/images/manifest.csv out=demo/shards shard_size=48 overwrite=true
 	@touch $@
 
-test: lint ## ruff, the type checker and pytest
-	$(BIN)/python -m pytest
+# A process a core, and a thread of torch a process: more would only wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4
 
-lint: $(VENV)/installed ## ruff and the type checker
+quick: style ## lint, types, and the tests that start nothing and take no time
+	@$(MAKE) --no-print-directory --jobs=2 types quick-tests
+
+test: style ## lint, types and all tests
+	@$(MAKE) --no-print-directory --jobs=2 types all-tests
+
+lint: style types ## ruff and the type checker
+
+style: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed
 	$(BIN)/mypy
+
+quick-tests: $(VENV)/installed
+	$(PYTEST) --quiet -m 'not services and not slow'
+
+all-tests: $(VENV)/installed
+	$(PYTEST)
 
 bench: $(VENV)/installed ## the figures of speed and memory; about 40 minutes on 2 cores
 	@$(BIN)/python -m tests.benchmarks

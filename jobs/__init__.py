@@ -1,1 +1,1 @@
-"""The commands: one file a command, run as `python -m jobs.NAME`."""
+"""The commands: one file a command, run as `python -m jobs.NAME` or `masc-eval NAME`."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # Before the imports that take seconds.
+    from jobs.pipeline.command.interrupts import exit_at_interrupt, run_main
+
+    exit_at_interrupt()
+
 import json
 import logging
-import sys
 
 from jobs.pipeline.cluster.running import Outcome
 from jobs.pipeline.command.call import run_command
@@ -13,6 +20,7 @@ from jobs.pipeline.errors import Incomplete
 from jobs.pipeline.evaluation import EvaluateConfig, evaluate
 from jobs.pipeline.results.leaderboard import print_leaderboard
 from jobs.pipeline.results.summary import Summary
+from jobs.pipeline.scoring.warnings import CURES
 from jobs.pipeline.storage.filesystem import absolute
 from jobs.pipeline.storage.redaction import redact
 
@@ -53,6 +61,8 @@ def _verdict(config: EvaluateConfig, outcome: Outcome[Summary]) -> int:
         "%d samples: %d ok, %d skipped, %d errors; %d shards set aside",
         *(counts.n, counts.n_ok, counts.n_skipped, counts.n_error, outcome.n_set_aside),
     )
+    for kind, warned in outcome.warnings.items():
+        log.warning("%d %s; the first is %s", warned.n, CURES[kind], warned.example)
     log.info("scores, tables and leaderboard: %s", redact(absolute(config.run)))
     if outcome.n_set_aside:
         log.error("shards were set aside (see failed/); the same call tries them again")
@@ -73,4 +83,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

@@ -8,7 +8,6 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobs.demo.training.settings import TrainingConfig
 from jobs.pipeline.command.call import run_command
@@ -18,16 +17,13 @@ from jobs.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
 
-PHOTOS_A_CONCEPT = 3
-"""Of validation, at every look."""
-
 
 @dataclass
 class TrainDemoEncoderConfig:
     out: str = setting(help="directory of the state to go on from, curve.jsonl and checkpoint/")
     training: TrainingConfig = section(TrainingConfig)
-    save_every: int = setting(100, "steps between two states, and two looks at validation")
-    concepts: int = setting(24, "validation concepts to look at, 2 to 144")
+    save_every: int = setting(100, "steps between two states, and between two validations")
+    concepts: int = setting(24, "validation concepts, 2 to 144")
     threads: int = setting(2, "of torch")
     loaders: int = setting(1, "processes that render photos beside them; 0: none")
 
@@ -46,35 +42,24 @@ def train_demo_encoder(config: TrainDemoEncoderConfig, as_json: bool) -> int:
 
     # A thread that waits for the other leaves its core to the loader. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    import torch
-    from transformers.utils import logging as transformers_logging
+    from jobs.demo.training.train import checkpoint_of, train
 
-    from jobs.demo.training.claims import glance, take_photos
-    from jobs.demo.training.loop import Training
-    from jobs.demo.training.model import save_checkpoint
-    from jobs.demo.world.subjects import concepts
-    from masc_core.defaults import DEMO_MAX_NUM_PATCHES
-    from masc_core.metric import MaSC
-
-    transformers_logging.disable_progress_bar()
-    torch.set_num_threads(config.threads)
     out = Path(config.out)
-    checkpoint = str(out / "checkpoint")
-    album = take_photos(concepts("validation")[: config.concepts], PHOTOS_A_CONCEPT)
-
-    def look(model: Any, tokenizer: Any) -> dict[str, float]:
-        """Figures of the checkpoint as a user loads it: in float16, from its directory."""
-        save_checkpoint(model, tokenizer, checkpoint)
-        masc = MaSC.from_pretrained(checkpoint, device="cpu", max_num_patches=DEMO_MAX_NUM_PATCHES)
-        return glance(masc, album)
-
     try:
-        training = Training(config.training, out)
-        training.run(config.loaders, config.save_every, look)
+        training = train(
+            config.training,
+            out,
+            save_every=config.save_every,
+            n_concepts=config.concepts,
+            loaders=config.loaders,
+            threads=config.threads,
+        )
     except OSError as error:
         raise CallError(f"out={config.out}: {error.strerror or error}") from error
-    log.info("%d steps in %.1f minutes", training.step, training.seconds / 60)
-    result = {"checkpoint": checkpoint, "minutes": round(training.seconds / 60, 1)}
+    minutes = training.seconds / 60
+    log.info("%d steps in %.1f minutes", training.step, minutes)
+    checkpoint = str(checkpoint_of(out))
+    result = {"checkpoint": checkpoint, "minutes": round(minutes, 1)}
     sys.stdout.write((json.dumps(result) if as_json else checkpoint) + "\n")
     return EXIT_DONE
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from numbers import Integral
+from typing import Any, get_args
 
 import torch
 from PIL import Image
@@ -51,8 +52,9 @@ class Encoder:
 
         Raises:
             ValueError: not such a model, without a pooling head, or with patches that do not
-                divide its image size.
+                divide its image size; another `dtype`, or no patches.
         """
+        _require_patches(max_num_patches)
         config = model.config
         if config.model_type not in MODEL_TYPES:
             raise ValueError(
@@ -64,7 +66,7 @@ class Encoder:
         self.dim = int(config.vision_config.hidden_size)
         self.text_length = int(config.text_config.max_position_embeddings)
         self.device = torch.device(device)
-        self.dtype = dtype
+        self.dtype = _torch_dtype(dtype)
         self.patch_size = int(config.vision_config.patch_size)
         if self.is_naflex:
             self.max_num_patches = max_num_patches
@@ -84,8 +86,8 @@ class Encoder:
         # bfloat16 costs PF would be the text tower's.
         model = model.float().to(self.device)
         self._pool = AttentionPool(model.vision_model.head)
-        self._vision = model.vision_model.to(dtype)
-        if self.device.type == "cpu" and dtype == torch.bfloat16:
+        self._vision = model.vision_model.to(self.dtype)
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16:
             cpu_attention.use_in(self._vision)
         self._text = model.text_model
         self._layers: Any = torch.compile(self._run_layers) if compile else self._run_layers
@@ -118,8 +120,10 @@ class Encoder:
 
         Raises:
             OSError: no such checkpoint, no safetensors weights in it, or not all of them.
-            ValueError: not a SigLIP or SigLIP2 checkpoint.
+            ValueError: not a SigLIP or SigLIP2 checkpoint; another `dtype`, or no patches.
         """
+        dtype = _torch_dtype(dtype)
+        _require_patches(max_num_patches)
         make_torchvision_importable()
         from transformers import AutoConfig, AutoModel, AutoProcessor
 
@@ -147,7 +151,7 @@ class Encoder:
         return cls(
             model,
             AutoProcessor.from_pretrained(name_or_path, **source),
-            dtype=getattr(torch, dtype) if isinstance(dtype, str) else dtype,
+            dtype=dtype,
             device=device or best_device(),
             max_num_patches=max_num_patches,
             compile=compile,
@@ -170,7 +174,15 @@ class Encoder:
         Returns:
             float32 on the CPU, with its patch grid: for NaFlex the patches (Hp * Wp, P * P * 3),
             without padding; for fixed-size encoders the resized image (3, H, W).
+
+        Raises:
+            TypeError: no PIL image.
         """
+        if not isinstance(image, Image.Image):
+            raise TypeError(
+                f"an image is a PIL.Image.Image, not a {type(image).__name__}; Image.open and "
+                "Image.fromarray give one"
+            )
         rgb = image if image.mode == "RGB" else image.convert("RGB")
         options: dict[str, Any] = {"images": [rgb], "return_tensors": "pt"}
         if not self.is_naflex:
@@ -248,6 +260,18 @@ class Encoder:
             torch.tensor([grid]),
             max_length=grid[0] * grid[1],
         )
+
+
+def _torch_dtype(dtype: defaults.Dtype | torch.dtype) -> torch.dtype:
+    name = str(dtype).removeprefix("torch.")
+    if name not in get_args(defaults.Dtype):
+        raise ValueError(f"dtype={name!r}: expected one of {get_args(defaults.Dtype)}")
+    return getattr(torch, name)
+
+
+def _require_patches(max_num_patches: int) -> None:
+    if not isinstance(max_num_patches, Integral) or max_num_patches < 1:
+        raise ValueError(f"max_num_patches={max_num_patches!r}: expected a whole number from 1 on")
 
 
 def best_device() -> torch.device:

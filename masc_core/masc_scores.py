@@ -186,6 +186,11 @@ def _notes(
     ]
     if math.isnan(score.pf):
         notes.append("pf: no background patch")
+    if not score.text and score.subject_found:
+        notes.append("text: the prompt is nothing but its subject")
+    if score.n_fg_patches == 0 and score.fg_fraction > 0:
+        share = f"{100 * score.fg_fraction:.2g} % of its pixels are not zero"
+        notes.append(f"mask: no patch is foreground, though {share}")
     if score.n_text_tokens > text_length:
         notes.append(f"text: {score.n_text_tokens} tokens, cut to {text_length}")
     notes += prepared.lacks.values()

@@ -13,23 +13,22 @@ Source: MaSC, arXiv 2605.22469; scores equal those of its authors' package `masc
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import get_args
 
-import numpy as np
 import torch
 from PIL import Image
 
 from masc_core import defaults
 from masc_core.encoder import Encoder, Grid
 from masc_core.extra_scores import ExtraScores, PerReference, Values
-from masc_core.masks import foreground_fraction, mask_weights
+from masc_core.masks import MaskLike, as_mask, foreground_fraction, mask_weights
 from masc_core.records import EncodedText, Generation, Prepared, Reference, Score
-from masc_core.similarity import masked_max_cosine, unit
+from masc_core.similarity import cp_of_batch, unit
 from masc_core.subject import require_stripper, strip_subject, subject_found
-
-TEXT_CACHE_SIZE = 65_536
-"""Prompt embeddings kept: 300 MB at D = 1152. A sweep repeats its prompts far more often."""
+from masc_core.texts import TextEmbeddings
 
 
 class MaSC:
@@ -47,7 +46,7 @@ class MaSC:
 
     def __init__(
         self,
-        model_id: str | Encoder = defaults.CHECKPOINT,
+        model_id: str | Path | Encoder = defaults.CHECKPOINT,
         device: str | torch.device | None = None,
         naflex_max_patches: int = defaults.MAX_NUM_PATCHES,
         fg_threshold: float = defaults.FG_THRESHOLD,
@@ -72,20 +71,21 @@ class MaSC:
 
         Raises:
             OSError, ValueError: see `Encoder.from_pretrained`.
-            ValueError: an unknown name in `masks` or `extra`.
+            ValueError: an argument that is none of its choices, or out of range; an unknown name
+                in `masks` or `extra`.
             ImportError: `stripper="spacy"` without the package it needs.
         """
-        require_stripper(stripper)
-        if isinstance(model_id, str):
+        _require_settings(fg_threshold, stripper, reference_reduction)
+        if isinstance(model_id, str | Path):
             model_id = Encoder.from_pretrained(
-                model_id, dtype=dtype, device=device, max_num_patches=naflex_max_patches
+                str(model_id), dtype=dtype, device=device, max_num_patches=naflex_max_patches
             )
         self.encoder = model_id
         self.fg_threshold = fg_threshold
         self.stripper: defaults.Stripper = stripper
         self.reference_reduction = reference_reduction
         self._extra = ExtraScores.of(masks, extra, fg_threshold, self._reduce)
-        self._texts: OrderedDict[str, EncodedText] = OrderedDict()
+        self._texts = TextEmbeddings(self.encoder)
 
     @classmethod
     def from_pretrained(
@@ -105,7 +105,8 @@ class MaSC:
         extra: Sequence[str] = (),
     ) -> MaSC:
         """Load a checkpoint; the arguments are `Encoder.from_pretrained`'s and the metric's."""
-        require_stripper(stripper)
+        # Before the weights are read, which takes its time.
+        _require_settings(fg_threshold, stripper, reference_reduction)
         encoder = Encoder.from_pretrained(
             name_or_path,
             revision=revision,
@@ -127,8 +128,8 @@ class MaSC:
     def encode_references(
         self,
         images: Sequence[Image.Image],
-        masks: Sequence[np.ndarray],
-        further_masks: Sequence[Mapping[str, np.ndarray]] | None = None,
+        masks: Sequence[MaskLike],
+        further_masks: Sequence[Mapping[str, MaskLike]] | None = None,
     ) -> list[Reference]:
         """Encode photos of a concept, to be scored against any number of times.
 
@@ -139,8 +140,10 @@ class MaSC:
                 some.
 
         Raises:
-            ValueError: a mask that is not two-dimensional, or not one mask a photo.
+            ValueError: what is no mask (see `as_mask`), or not one mask a photo.
         """
+        if len(images) != len(masks):
+            raise ValueError(f"{len(images)} photos and {len(masks)} masks: expected one a photo")
         references: list[Reference] = []
         others = further_masks or [{}] * len(images)
         for number, (image, mask, own) in enumerate(zip(images, masks, others, strict=True)):
@@ -178,9 +181,9 @@ class MaSC:
     def score(
         self,
         ref_image: Image.Image,
-        ref_mask: np.ndarray,
+        ref_mask: MaskLike,
         out_image: Image.Image,
-        out_mask: np.ndarray,
+        out_mask: MaskLike,
         prompt: str,
         object_name: str | None = None,
     ) -> Score:
@@ -193,6 +196,9 @@ class MaSC:
             out_mask: its (H, W) foreground mask.
             prompt: the prompt that made it.
             object_name: the subject to strip from the prompt; None leaves it as it is.
+
+        Raises:
+            ValueError: what is no mask; see `as_mask`.
         """
         [reference] = self.encode_references([ref_image], [ref_mask])
         generation = Generation(out_image, out_mask, prompt, [reference], object_name)
@@ -219,7 +225,7 @@ class MaSC:
             One score a generation, in the order given.
 
         Raises:
-            ValueError: a mask that is not two-dimensional, or a generation without references.
+            ValueError: what is no mask (see `as_mask`), or a generation without references.
         """
         prepared = [
             self.prepare(g.image, g.mask, g.prompt, g.subject, key=g.key, masks=g.masks)
@@ -238,24 +244,29 @@ class MaSC:
     def prepare(
         self,
         image: Image.Image,
-        mask: np.ndarray,
+        mask: MaskLike,
         prompt: str = "",
         subject: str | None = None,
         *,
         key: str = "",
-        masks: Mapping[str, np.ndarray] | None = None,
+        masks: Mapping[str, MaskLike] | None = None,
     ) -> Prepared:
         """The part of scoring that needs no device. Safe to call from several threads.
 
         Arguments are the fields of `Generation`.
 
         Raises:
-            ValueError: a mask that is not two-dimensional.
+            ValueError: what is no mask; see `as_mask`.
         """
+        mask = as_mask(mask)
         pixels, grid = self.encoder.prepare_image(image)
         text = strip_subject(prompt, subject, self.stripper)
         further, blurred, lacks = self._extra.prepare(
-            mask, masks or {}, grid, key, self.encoder.patch_size
+            mask,
+            {n: as_mask(m) for n, m in (masks or {}).items()},
+            grid,
+            key,
+            self.encoder.patch_size,
         )
         return Prepared(
             pixels=pixels,
@@ -291,10 +302,11 @@ class MaSC:
         if not all(references):
             raise ValueError("a generation needs at least one reference")
         tokens = self._patch_tokens(batch, pixels)
-        cp = self._concept_preservation(tokens, references)
-        texts = self._encode_texts([each.text for each in batch])
+        generations = unit(tokens)
+        cp = cp_of_batch([[each.tokens for each in own] for own in references], generations)
+        texts = self._texts.encode([each.text for each in batch])
         pf, n_fg = self._prompt_following(tokens, batch, texts)
-        extra = self._further(tokens, batch, texts, references)
+        extra = self._further(tokens, generations, batch, texts, references)
         return [
             Score(
                 cp=self._reduce(cp[i]),
@@ -322,23 +334,6 @@ class MaSC:
             pixels = torch.stack([each.pixels for each in batch])
         return self.encoder.encode_images(pixels, batch[0].grid)
 
-    def _concept_preservation(
-        self, tokens: torch.Tensor, references: Sequence[Sequence[Reference]]
-    ) -> list[list[float]]:
-        """CP of tokens (B, N, D) against each generation's own references."""
-        generations = unit(tokens)
-        # Generations of one concept share their references, and so one matrix product.
-        sharing: dict[tuple[int, ...], list[int]] = {}
-        for index, own in enumerate(references):
-            sharing.setdefault(tuple(id(reference.tokens) for reference in own), []).append(index)
-        cp: list[list[float]] = [[] for _ in references]
-        for indices in sharing.values():
-            shared = [each.tokens.to(tokens.device) for each in references[indices[0]]]
-            part = generations if len(indices) == len(cp) else generations[indices]
-            for index, row in zip(indices, masked_max_cosine(shared, part).tolist(), strict=True):
-                cp[index] = row
-        return cp
-
     def _prompt_following(
         self, tokens: torch.Tensor, batch: Sequence[Prepared], texts: Sequence[EncodedText]
     ) -> tuple[list[float], list[int]]:
@@ -351,17 +346,17 @@ class MaSC:
     def _further(
         self,
         tokens: torch.Tensor,
+        generations: torch.Tensor,
         batch: Sequence[Prepared],
         texts: Sequence[EncodedText],
         references: Sequence[Sequence[Reference]],
     ) -> list[tuple[Values, PerReference]]:
-        """The further columns of tokens (B, N, D), as `ExtraScores.score` gives them."""
+        """The further columns of tokens (B, N, D), also at unit length, by `ExtraScores.score`."""
         if not self._extra.is_asked:
             return [({}, {}) for _ in batch]
         hidden = torch.stack([self._extra.hidden(each) for each in batch]).to(tokens.device)
         pools = unit(self.encoder.pool(tokens, hidden)) if hidden.shape[1] else tokens[:, :0]
-        whole = self._encode_texts([each.prompt for each in batch]) if self._asks_whole else texts
-        generations = unit(tokens)
+        whole = self._texts.encode([each.prompt for each in batch]) if self._asks_whole else texts
         return [
             self._extra.score(
                 each,
@@ -379,25 +374,24 @@ class MaSC:
 
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Text embeddings, float32 (len(texts), D), not normalised; kept as for scores."""
-        return torch.stack([text.embedding for text in self._encode_texts(texts)])
-
-    def _encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
-        """The texts encoded; one that was seen lately is not encoded again."""
-        unseen = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        if unseen:
-            embedded = self.encoder.encode_texts(unseen)
-            counts = self.encoder.count_tokens(unseen)
-            for text, embedding, n_tokens in zip(unseen, embedded, counts, strict=True):
-                self._texts[text] = EncodedText(embedding, n_tokens)
-        for text in texts:
-            self._texts.move_to_end(text)
-        found = [self._texts[text] for text in texts]
-        while len(self._texts) > TEXT_CACHE_SIZE:
-            self._texts.popitem(last=False)
-        return found
+        return torch.stack([text.embedding for text in self._texts.encode(texts)])
 
     def _reduce(self, cp_per_reference: list[float]) -> float:
         defined = [cp for cp in cp_per_reference if not math.isnan(cp)]
         if not defined:
             return math.nan
         return max(defined) if self.reference_reduction == "max" else sum(defined) / len(defined)
+
+
+def _require_settings(
+    fg_threshold: float,
+    stripper: defaults.Stripper,
+    reference_reduction: defaults.ReferenceReduction,
+) -> None:
+    """Fail now if one of these cannot be meant, and not with a wrong score."""
+    if not (isinstance(fg_threshold, Real) and 0 <= fg_threshold <= 1):
+        raise ValueError(f"fg_threshold={fg_threshold!r}: expected a mask weight, 0 to 1")
+    require_stripper(stripper)
+    choices = get_args(defaults.ReferenceReduction)
+    if reference_reduction not in choices:
+        raise ValueError(f"reference_reduction={reference_reduction!r}: expected one of {choices}")

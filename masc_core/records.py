@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from masc_core.encoder import Grid
+from masc_core.masks import MaskLike
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ class Generation:
     image: Image.Image
     """Any size and mode; converted to RGB as PIL does."""
 
-    mask: np.ndarray
-    """(H, W), of any size of the image's aspect: non-zero is foreground, in [0, 1] or [0, 255]."""
+    mask: MaskLike
+    """(H, W), of any size of the image's aspect: non-zero is foreground, in [0, 1] or [0, 255].
+    An array, or what `np.asarray` makes one of: a PIL image, a tensor, nested lists."""
 
     prompt: str
     """The prompt that made the image."""
@@ -82,7 +83,7 @@ class Generation:
     key: str = ""
     """Names the image; seeds the masks that are drawn by chance."""
 
-    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    masks: Mapping[str, MaskLike] = field(default_factory=dict)
     """Further masks of the image, as `mask`, by their names."""
 
 

@@ -21,23 +21,54 @@ def masked_max_cosine(
     """CP of each generation against each reference.
 
     The mean, over a reference's foreground patches, of the largest cosine to any patch of the
-    generation. All references meet all generations in one matrix product.
+    generation. All references meet all generations in one matrix product, in slices of
+    `MAX_SIMILARITIES`. Differentiable in both; a graph keeps every slice.
 
     Args:
-        references: per reference its foreground patch tokens, float32 (R_i, D) of unit length;
-            R_i may be 0.
-        generations: float32 (B, N, D) of unit length, N >= 1: every patch, of one patch grid.
+        references: per reference its foreground patch tokens (R_i, D) of unit length; R_i may be 0.
+        generations: (B, N, D) of unit length, N >= 1: every patch, of one patch grid.
 
     Returns:
-        float32 (B, len(references)) in [-1, 1]; NaN for a reference without foreground patches.
+        (B, len(references)) in [-1, 1], of the tokens' dtype; NaN for a reference without
+        foreground patches.
+
+    Example:
+        Of two patches at a right angle, the first is found and the second is not.
+
+        >>> masked_max_cosine([torch.eye(2)], torch.tensor([[[1.0, 0.0]]]))
+        tensor([[0.5000]])
     """
     lengths = [len(reference) for reference in references]
     stacked = torch.cat(list(references))
-    best = generations.new_empty(len(generations), len(stacked))
     # A slice of the batch at a time, so that the product stays in bounds for any batch size.
     step = max(1, MAX_SIMILARITIES // max(1, len(stacked) * generations.shape[1]))
-    for start in range(0, len(generations), step):
-        part = generations[start : start + step]
-        best[start : start + step] = (part @ stacked.T).amax(dim=1)
+    best = torch.cat([(part @ stacked.T).amax(dim=1) for part in generations.split(step)])
     # The mean of no patches is NaN, which is what CP of an empty reference mask is.
     return torch.stack([each.mean(dim=1) for each in best.split(lengths, dim=1)], dim=1)
+
+
+def cp_of_batch(
+    references: Sequence[Sequence[torch.Tensor]], generations: torch.Tensor
+) -> list[list[float]]:
+    """CP of each generation against its own references.
+
+    Generations that share their references, the same tensors, share one matrix product.
+
+    Args:
+        references: per generation the foreground patch tokens of what it is scored against, as
+            `masked_max_cosine` takes them; brought to the generations' device.
+        generations: as `masked_max_cosine` takes them.
+
+    Returns:
+        Per generation a value for each of its references; NaN for one without foreground patches.
+    """
+    sharing: dict[tuple[int, ...], list[int]] = {}
+    for index, own in enumerate(references):
+        sharing.setdefault(tuple(id(tokens) for tokens in own), []).append(index)
+    cp: list[list[float]] = [[] for _ in references]
+    for indices in sharing.values():
+        shared = [tokens.to(generations.device) for tokens in references[indices[0]]]
+        part = generations if len(indices) == len(cp) else generations[indices]
+        for index, row in zip(indices, masked_max_cosine(shared, part).tolist(), strict=True):
+            cp[index] = row
+    return cp

@@ -24,6 +24,7 @@ def strip_subject(prompt: str, subject: str | None, stripper: Stripper = "regex"
 
     Raises:
         ValueError: an unknown stripper.
+        TypeError: a prompt or subject that is not text.
         ImportError, OSError: `spacy`, and the package or its language model is not installed.
 
     >>> strip_subject("A photo of a cat on the Cat sofa", "cat")
@@ -31,8 +32,11 @@ def strip_subject(prompt: str, subject: str | None, stripper: Stripper = "regex"
     >>> strip_subject("Two cats and cat food", "cat")
     'Two cats and food'
     """
-    if stripper not in get_args(Stripper):
-        raise ValueError(f"stripper must be one of {get_args(Stripper)}, not {stripper!r}")
+    _require_known(stripper)
+    if not isinstance(prompt, str):
+        raise TypeError(f"prompt={prompt!r}: expected text")
+    if not isinstance(subject, str | None):
+        raise TypeError(f"subject={subject!r}: expected text, or None for no subject")
     if stripper == "none" or not (subject and subject.strip()):
         return prompt
     if stripper == "spacy":
@@ -53,10 +57,17 @@ def require_stripper(stripper: Stripper) -> None:
     """Fail now if `stripper` cannot work, and not at the first prompt.
 
     Raises:
+        ValueError: an unknown stripper.
         ImportError, OSError: what `spacy` needs is not installed; the message says how to get it.
     """
+    _require_known(stripper)
     if stripper == "spacy":
         _strip_by_syntax("a cat", "cat")
+
+
+def _require_known(stripper: str) -> None:
+    if stripper not in get_args(Stripper):
+        raise ValueError(f"stripper={stripper!r}: expected one of {get_args(Stripper)}")
 
 
 def _strip_by_syntax(prompt: str, subject: str) -> str:

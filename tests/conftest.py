@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
 from tests.commands import Run, command
+from tests.guard.sitecustomize import REFUSALS
 from tests.photos import WHY_NOT, Photo, are_there, by_subject
 
 # Ray asks for a token; from the environment every process of every cluster here has the same.
@@ -28,6 +30,50 @@ settings.load_profile("same-each-time")
 
 # The authors' package imports transformers by itself, so torchvision has to be importable first.
 make_torchvision_importable()
+
+
+GUARD = Path(__file__).parent / "guard"
+
+LONG = ("services", "slow")
+"""Marks of tests that take long, the longest first."""
+
+refusals = pytest.StashKey[Path]()
+"""The file in which an item's are noted."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who uses the shared cluster need not say that it starts one; and long files come first.
+
+    Where several processes share the files, none should begin a long one at the end.
+    """
+    for item in items:
+        if "cluster_address" in getattr(item, "fixturenames", ()):
+            item.add_marker("services")
+    marked = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in LONG}
+    items.sort(key=lambda item: [item.path not in marked[mark] for mark in LONG])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """What is not marked `services` is guarded, and so are the processes that it starts."""
+    if item.get_closest_marker("services"):
+        return (yield)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        item.stash[refusals] = Path(folder) / "refusals"
+        patch.setenv(REFUSALS, str(item.stash[refusals]))
+        patch.setenv("PYTHONPATH", str(GUARD), prepend=os.pathsep)
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A refusal fails the test, also in a process of which the test saw only that it failed."""
+    result = yield
+    noted = item.stash.get(refusals, None)
+    if noted and noted.exists():
+        pytest.fail(f"a test that is not marked `services` {noted.read_text().strip()}")
+    return result
 
 
 @pytest.fixture(scope="session")

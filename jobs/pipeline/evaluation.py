@@ -24,8 +24,9 @@ from jobs.pipeline.scoring.metrics import fingerprint_of, metrics_of
 from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences, load_scorer
 from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.storage.digest import sha256_of
-from jobs.pipeline.storage.filesystem import absolute
+from jobs.pipeline.storage.filesystem import absolute, refuse_memory
 from jobs.pipeline.storage.listing import expand
+from masc_core.mask_names import is_member
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class Scoring:
         limits, metric = config.limits, config.metric
         self._fingerprint = fingerprint_of(self._metrics, metric, limits.max_image_pixels)
         plan = ScoringPlan(
-            config.run, self._metrics, metric.min_fg_fraction, limits.max_image_pixels
+            *(config.run, self._metrics, metric.min_fg_fraction, limits.max_image_pixels),
+            member_masks=tuple(name for name in metric.masks if is_member(name)),
         )
         self.load: Callable[[Resources], ShardProcessor] = partial(_load, plan)
 
@@ -115,8 +117,8 @@ class Scoring:
             raise CallError("references=: changed while the run began; call again")
         index = ReferenceIndex(answer.entries for answer in answers)
         for entry in index.by_key.values():
-            if entry.error:
-                log.warning("reference %s in %s: %s", entry.key, entry.shard, entry.error)
+            if problem := entry.error or entry.warning:
+                log.warning("reference %s in %s: %s", entry.key, entry.shard, problem)
         return SharedReferences(index, self._fingerprint)
 
     def described(self) -> Mapping[str, Any]:
@@ -162,6 +164,7 @@ def check(config: EvaluateConfig) -> None:
     Raises:
         CallError: a value out of range.
     """
+    refuse_memory(config.run, "run")
     for name, value, least, most in (
         ("encoder.max_num_patches", config.encoder.max_num_patches, 1, 2**16),
         ("metric.fg_threshold", config.metric.fg_threshold, 0.0, 1.0),

@@ -66,7 +66,7 @@ def against_the_bare_queries(folder: Path, rounds: int, n_rows: int, n_parts: in
     peaks: list[float] = []
     # Not getrusage, whose peak begins with that of the process which started this one.
     code = (
-        "import re, sys, time; from jobs.pipeline.summary import summarise_run;"
+        "import re, sys, time; from jobs.pipeline.results.summary import summarise_run;"
         "began = time.monotonic(); summarise_run(sys.argv[1]);"
         "peak = re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1];"
         "print(time.monotonic() - began, peak)"

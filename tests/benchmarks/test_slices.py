@@ -25,7 +25,10 @@ from tests.benchmarks.figures import at_least, at_most, median_ratio, show
 from tests.benchmarks.workload import small_checkpoint
 from tests.photos import WHY_NOT, are_there
 
+pytestmark = pytest.mark.slow
 
+
+@pytest.mark.services
 def test_the_reducers_slice_reads_every_row(tmp_path: Path) -> None:
     figures = reducing.against_the_bare_queries(tmp_path, 1, 10_000, 4)
     assert figures[0].value > 0
@@ -39,12 +42,14 @@ def test_the_input_sides_slice_measures_every_format(tmp_path: Path) -> None:
     assert all(figure.value > 0 for figure in figures)
 
 
+@pytest.mark.services
 def test_a_simulated_cluster_commits_every_shard(tmp_path: Path) -> None:
     idle, cpu = many_gpus.simulate(tmp_path, 2, 2, rate=200, samples_a_shard=20, n_each=4)
     assert idle.detail.startswith("16 shards of 0.1 s")
     assert cpu.value > 0
 
 
+@pytest.mark.services
 def test_the_jobs_slice_agrees_with_the_authors(tmp_path: Path) -> None:
     ratio, difference, start = scoring.against_the_authors(
         tmp_path, small_checkpoint(tmp_path), rounds=1, n=3, n_references=1, least=0
@@ -54,12 +59,14 @@ def test_the_jobs_slice_agrees_with_the_authors(tmp_path: Path) -> None:
     assert start.value > 0
 
 
+@pytest.mark.services
 def test_the_bare_encoder_is_timed_beside_the_job(tmp_path: Path) -> None:
     ratio, waiting = scoring.against_the_bare_encoder(tmp_path, small_checkpoint(tmp_path), 1, 3)
     assert ratio.value > 0
     assert 0 <= waiting.value <= 1
 
 
+@pytest.mark.services
 def test_the_quick_script_scores_what_the_job_scores(tmp_path: Path) -> None:
     figures = scoring.against_a_quick_script(tmp_path, small_checkpoint(tmp_path), 1, 3)
     assert figures[0].value > 0
@@ -83,6 +90,7 @@ def test_the_encoders_rate_is_held_against_a_matrix_product(tmp_path: Path) -> N
     assert [figure.value > 0 for figure in figures] == [True, True]
 
 
+@pytest.mark.services
 def test_the_gpu_benchmark_as_far_as_a_cpu_goes(tmp_path: Path) -> None:
     figures = on_gpu.on_gpu(
         tmp_path, small_checkpoint(tmp_path), 1, 3, torch.device("cpu"), ["float32"]

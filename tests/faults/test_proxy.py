@@ -12,6 +12,8 @@ from s3fs import S3FileSystem
 from tests.faults.proxy import HOST, Fault, FaultyProxy, Rule
 from tests.faults.s3 import KEY_ID, REGION, SECRET, S3Server, s3_server
 
+pytestmark = pytest.mark.services
+
 CONTENT = bytes(range(256)) * 40
 
 

@@ -50,6 +50,7 @@ def write_good_shards(folder: Path, n_shards: int = 3, n_samples: int = 6) -> No
         write_tar(folder / f"generations-{shard:06d}.tar", members)
 
 
+@pytest.mark.services
 def test_photos_score_in_the_job_as_the_authors_score_them(
     photos: dict[str, list[Photo]], naflex_checkpoint: Path, tmp_path: Path
 ) -> None:

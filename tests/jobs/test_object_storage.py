@@ -34,6 +34,8 @@ from tests.faults.s3 import (
 from tests.jobs.test_evaluate import write_good_shards
 from tests.pictures import painted
 
+pytestmark = pytest.mark.services
+
 N_SHARDS = 4
 N_SAMPLES = 6
 SECONDS = 300.0

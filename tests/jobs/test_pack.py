@@ -1,66 +1,70 @@
-"""Shards from folders."""
+"""`jobs.pack` as a user calls it, and what it leaves where it fails."""
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import subprocess
+import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from jobs.pack import PackConfig, pack
+from jobs.pipeline import packing
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.shards.reading import read_samples
+from jobs.pipeline.shards.fields import GenerationFields, read_generation
+from jobs.pipeline.shards.images import ORIENTATION
+from jobs.pipeline.shards.members import RawSample
+from tests.commands import command
+from tests.manifests import packed, row, samples_of, write_images, write_manifest
 from tests.pictures import painted
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Five images with masks, one of them not a PNG."""
-    for i in range(5):
-        image, mask = painted((40, 30), i)
-        image.save(tmp_path / f"{i}.v1.jpg")
-        Image.fromarray(mask).save(tmp_path / f"{i}.mask.{'bmp' if i == 4 else 'png'}")
-    return tmp_path
+    return write_images(tmp_path)
 
 
-def row(i: int, **fields: Any) -> dict[str, Any]:
-    return {
-        "image": f"{i}.v1.jpg",
-        "mask": f"{i}.mask.{'bmp' if i == 4 else 'png'}",
-        "model": "m",
-        "concept": "cat",
-        "prompt": 'a "cat", on\na mat',
-        "subject": "cat",
-        "prompt_id": "007",
-        "seed": i,
-        **fields,
+def test_shards_are_packed_by_one_call(folder: Path) -> None:
+    rows = [row(i) for i in range(3)] + [row(3, role="reference"), row(4, mask=None)]
+    manifest = write_manifest(folder / "manifest.csv", rows)
+    run = command("pack", f"manifest={manifest}", f"out={folder}/out", "shard_size=2", "--json")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == {
+        "out": f"{folder}/out",
+        "generations": {"samples": 4, "shards": 2, "without_mask": 1},
+        "references": {"samples": 1, "shards": 1, "without_mask": 0},
+        "notes": {},
     }
+    assert (
+        f"1 of 5 samples have no mask (the first: manifest={manifest}: row 5); jobs.segment comes "
+        "next, which makes masks, and then jobs.evaluate\n"
+    ) in run.stderr
 
 
-def write_manifest(path: Path, rows: list[dict[str, Any]]) -> Path:
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        import csv
-
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-    return path
-
-
-def packed(folder: Path, rows: list[dict[str, Any]], kind: str = "csv", **settings: Any) -> Path:
-    manifest = write_manifest(folder / f"manifest.{kind}", rows)
-    pack(PackConfig(str(manifest), str(folder / "out"), **settings), as_json=True)
-    return folder / "out"
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("kind=folder", "kind=folder: no such data set; known: manifest"),
+        ("shard_size=0", "shard_size=0: expected 1 or more"),
+        ("out=memory://x", "out=memory://x: memory ends with this process"),
+        ("out={folder}/0.v1.jpg", "out={folder}/0.v1.jpg: NotADirectoryError: "),
+        ("manifest={folder}", "manifest={folder}: expected a file of .csv, .jsonl, .parquet"),
+    ],
+)
+def test_a_wrong_call_is_one_line(folder: Path, word: str, message: str) -> None:
+    manifest = write_manifest(folder / "manifest.csv", [row(0)])
+    run = command("pack", f"manifest={manifest}", f"out={folder}/out", word.format(folder=folder))
+    assert run.returncode == 1
+    [line] = run.stderr.splitlines()
+    assert line.startswith(f"jobs.pack: {message.format(folder=folder)}")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -73,7 +77,7 @@ def test_every_kind_of_manifest_makes_the_same_samples(folder: Path, kind: str) 
         "generations-000001.tar",
         "references-000000.tar",
     ]
-    samples = [s for path in sorted(out.iterdir()) for s in read_samples(path.open("rb"), 10**8)]
+    samples = samples_of(out)
     assert [s.key for s in samples] == [f"{i}_v1" for i in range(5)]
     for i, sample in enumerate(samples):
         assert sample.members["jpg"] == (folder / f"{i}.v1.jpg").read_bytes()
@@ -106,28 +110,21 @@ def test_references_and_own_keys_are_kept(folder: Path) -> None:
 def test_a_key_longer_than_old_tar_allows_survives(folder: Path) -> None:
     key = "/".join(["prompt_of_many_words"] * 15) + "/Ünïcödé"
     out = packed(folder, [row(0, key=key)])
-    with (out / "generations-000000.tar").open("rb") as stream:
-        assert [s.key for s in read_samples(stream, 10**8)] == [key]
+    assert [s.key for s in samples_of(out)] == [key]
 
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([row(0, image="none.jpg")], r"row 1: image: no such file: .*none.jpg"),
-        ([row(0), row(1, mask=None)], "row 2: mask is missing, which a generation needs"),
-        ([row(0, model="")], "row 1: model is missing"),
-        ([row(0, role="judge")], "row 1: role is 'judge', not generation or reference"),
-        ([row(0, seed="x")], "row 1: seed is 'x', not an integer"),
-        ([row(0), row(0)], "row 2: key '0_v1' comes twice; a column `key`"),
-        ([row(0, image="0.mask.png"), row(4, image="4.mask.bmp")], "4.mask.bmp is not one of jpg"),
-    ],
-)
-def test_a_wrong_row_is_named_before_anything_is_written(
-    folder: Path, rows: list[dict[str, Any]], message: str
+def test_samples_without_a_mask_are_packed_and_what_comes_next_is_said(
+    folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(CallError, match=message):
-        packed(folder, rows)
-    assert not (folder / "out").exists()
+    rows = [{name: value for name, value in row(i).items() if name != "mask"} for i in range(2)]
+    out = packed(folder, rows)
+    assert [sorted(s.members) for s in samples_of(out)] == [["jpg", "json"]] * 2
+    assert "2 of 2 samples have no mask" in caplog.text
+    assert "jobs.segment comes next" in caplog.text
+
+
+def contents_of(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
 def test_shards_that_are_there_are_not_overwritten_unasked(folder: Path) -> None:
@@ -138,9 +135,175 @@ def test_shards_that_are_there_are_not_overwritten_unasked(folder: Path) -> None
     assert len(list(out.iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["none.csv", "manifest.xlsx", "broken.jsonl", "broken.parquet"])
-def test_a_manifest_that_cannot_be_read_is_named(folder: Path, name: str) -> None:
-    (folder / "broken.jsonl").write_text("{")
-    (folder / "broken.parquet").write_text("{")
-    with pytest.raises(CallError, match=f"manifest=.*{name}: "):
-        pack(PackConfig(str(folder / name), str(folder / "out")), as_json=True)
+def test_overwriting_removes_the_shards_of_its_own_role_and_nothing_else(folder: Path) -> None:
+    out = packed(folder, [row(i) for i in range(3)], shard_size=1)
+    packed(folder, [row(3, role="reference")])
+    names = ("photos.tar", "generations-old.tar", "generations-000007.tar.gz", "notes")
+    strangers = dict.fromkeys(names, b"not ours")
+    for name, content in strangers.items():
+        (out / name).write_bytes(content)
+    references = (out / "references-000000.tar").read_bytes()
+    packed(folder, [row(4)], overwrite=True)
+    assert set(contents_of(out)) == {"generations-000000.tar", "references-000000.tar", *strangers}
+    assert contents_of(out).items() >= {"references-000000.tar": references, **strangers}.items()
+    assert [sample.key for sample in samples_of(out, "generations-000000.tar")] == ["4_v1"]
+
+
+def test_references_may_be_packed_beside_generations_in_calls_of_their_own(folder: Path) -> None:
+    out = packed(folder, [row(0)])
+    packed(folder, [row(1, role="reference")])
+    assert sorted(contents_of(out)) == ["generations-000000.tar", "references-000000.tar"]
+    with pytest.raises(CallError, match="holds shards; overwrite=true"):
+        packed(folder, [row(0), row(2, role="reference")])
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_pack_that_fails_leaves_what_was_there_and_nothing_half(
+    folder: Path, is_first: bool
+) -> None:
+    before = {}
+    if not is_first:
+        before = contents_of(packed(folder, [row(i) for i in range(2)], shard_size=1))
+    (folder / "3.v1.jpg").write_bytes(b"no image")
+    with pytest.raises(CallError, match="row 4: image: cannot identify image file as JPEG, PNG"):
+        packed(folder, [row(i) for i in range(4)], shard_size=1, overwrite=True)
+    if is_first:
+        assert not (folder / "out").exists()
+    else:
+        assert contents_of(folder / "out") == before
+
+
+def test_a_pack_that_cannot_put_its_shards_in_place_leaves_what_was_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = packed(folder, [row(i) for i in range(3)], shard_size=1)
+    before = contents_of(out)
+    rename: Callable[[Path, Path], Path] = Path.rename
+
+    def full(source: Path, target: Path) -> Path:
+        if target == out / "generations-000001.tar" and ".replacement" in source.parts[-2]:
+            raise OSError(28, "No space left on device")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(Exception, match="No space left on device"):
+        packed(folder, [row(i) for i in (4, 3)], shard_size=1, overwrite=True)
+    assert contents_of(out) == before
+
+
+def test_brackets_in_the_name_of_the_directory_are_its_name(folder: Path) -> None:
+    within = folder / "d[1]"
+    within.mkdir()
+    out = packed(write_images(within), [row(0)])
+    with pytest.raises(CallError, match="holds shards; overwrite=true"):
+        packed(within, [row(0)])
+    packed(within, [row(1), row(2)], overwrite=True)
+    assert [sample.key for sample in samples_of(out)] == ["1_v1", "2_v1"]
+
+
+def image_of(sample: RawSample, suffix: str) -> Image.Image:
+    return Image.open(io.BytesIO(sample.members[suffix]))
+
+
+def test_16_bit_images_and_masks_become_8_bits_and_are_counted(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, mask = painted((40, 30), 0)
+    grey = np.asarray(image.convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257 + 100).save(folder / "deep.png")
+    Image.fromarray(mask.astype(np.uint16) * 257).save(folder / "deep.mask.png")
+    [sample] = samples_of(packed(folder, [row(0, image="deep.png", mask="deep.mask.png")]))
+    for suffix, values in (("png", grey), ("mask.png", mask)):
+        stored = image_of(sample, suffix)
+        assert stored.mode == "L"
+        assert (np.asarray(stored) == values).all()
+    assert "1 16-bit grey images converted to 8 bits, by 257" in caplog.messages
+    assert "1 16-bit masks converted to 8 bits, by 257 where they exceed 255" in caplog.messages
+
+
+def test_photos_are_turned_upright_if_asked_and_else_counted(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, mask = painted((40, 30), 0)
+    turned = Image.Exif()
+    turned[ORIENTATION] = 6
+    image.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png", exif=turned)
+    Image.fromarray(mask).save(folder / "upright.mask.png")
+    rows = [row(0, image="turned.png", mask="upright.mask.png")]
+    with pytest.raises(CallError) as error:
+        packed(folder, rows)
+    assert str(error.value).endswith(
+        "row 1: mask: 40x30 is not of the aspect of its image, 30x40; "
+        "upright=true turns the image by its EXIF orientation"
+    )
+    [sample] = samples_of(packed(folder, rows, upright=True))
+    assert (np.asarray(image_of(sample, "png")) == np.asarray(image)).all()
+    assert sample.members["mask.png"] == (folder / "upright.mask.png").read_bytes()
+    assert "1 images with an EXIF orientation turned upright" in caplog.messages
+    rows = [row(0, image="turned.png", mask=None)]
+    [sample] = samples_of(packed(folder, rows, overwrite=True))
+    assert sample.members["png"] == (folder / "turned.png").read_bytes()
+    assert "1 images with an EXIF orientation stored as they are" in caplog.text
+
+
+def test_memory_does_not_grow_with_the_number_of_images(folder: Path) -> None:
+    """A process of its own, whose peak of memory Linux tells."""
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "large.png", compress_level=0)
+    peaks = []
+    for n in (60, 160):
+        rows = [row(i % 4, image="large.png", mask=None, key=f"{i}") for i in range(n)]
+        manifest = write_manifest(folder / "manifest.csv", rows)
+        code = (
+            "import sys\n"
+            "from jobs.pipeline.packing import PackConfig, pack\n"
+            "from tests.pipeline.shards.read_shards import memory\n"
+            "pack(PackConfig(sys.argv[1], sys.argv[2], shard_size=1000, overwrite=True))\n"
+            "print(memory('VmHWM'))\n"
+        )
+        words = [sys.executable, "-c", code, str(manifest), str(folder / "out")]
+        peaks.append(int(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+    added = 100 * (folder / "large.png").stat().st_size
+    assert peaks[1] - peaks[0] < added / 4
+
+
+def test_how_far_it_is_is_said_every_few_seconds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(packing, "LINE_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    packed(folder, [row(0), row(1, role="reference")])
+    lines = [message for message in caplog.messages if "samples ·" in message]
+    assert [line.partition(" ·")[0] for line in lines] == ["1 of 2 samples", "2 of 2 samples"]
+
+
+KEYS = st.text(
+    st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from("./._-"), max_size=40
+)
+
+
+@given(
+    st.lists(st.tuples(KEYS, st.text(max_size=30), st.integers(-(2**63), 2**63 - 1)), max_size=4)
+)
+def test_what_a_manifest_says_is_what_a_worker_reads_or_a_row_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, told: list[tuple[str, str, int]]
+) -> None:
+    folder = write_images(tmp_path_factory.mktemp("pack"))
+    rows = [row(i, key=key, prompt=prompt, seed=seed) for i, (key, prompt, seed) in enumerate(told)]
+    try:
+        out = packed(folder, rows, "jsonl")
+    except CallError as error:
+        assert re.search(r"manifest\.jsonl: (line \d+: |has no rows)", str(error))
+        assert not (folder / "out").exists()
+        return
+    samples = samples_of(out)
+    assert len(samples) == len(told)
+    for i, (sample, (key, prompt, seed)) in enumerate(zip(samples, told, strict=True)):
+        fields = GenerationFields()
+        read_generation(sample, fields)
+        assert (fields.prompt, fields.seed) == (prompt, seed)
+        assert sample.problem is None
+        assert sample.members["jpg"] == (folder / f"{i}.v1.jpg").read_bytes()
+        assert sample.key.rpartition("/")[2].count(".") == 0
+        if re.fullmatch(r"[^./]+(/[^./]+)*", key):
+            assert sample.key == key

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from masc_core import Encoder, Generation, MaSC
@@ -85,3 +87,55 @@ def test_a_further_metric_sees_the_batch_and_adds_its_score(
     image, mask = painted((160, 160), 1)
     score = asking.score(image, mask, image, mask, "a cat")
     assert score.extra == {"foreground_share": score.n_fg_patches / score.n_patches}
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ({"reference_reduction": "median"}, r"reference_reduction='median': .*'mean', 'max'"),
+        ({"fg_threshold": 50}, "fg_threshold=50: expected a mask weight, 0 to 1"),
+        ({"fg_threshold": math.nan}, "fg_threshold=nan: expected"),
+        ({"fg_threshold": "0.5"}, "fg_threshold='0.5': expected"),
+        ({"stripper": "fuzzy"}, "stripper='fuzzy': expected one of .*'regex'"),
+        ({"extra": ["nothing"]}, r"extra=\['nothing'\]: no such column 'nothing'"),
+        ({"dtype": "fp16"}, r"dtype='fp16': expected one of \('float32', 'bfloat16', 'float16'\)"),
+        ({"dtype": torch.int8}, "dtype='int8': expected"),
+        ({"max_num_patches": 0}, "max_num_patches=0: expected a whole number"),
+        ({"max_num_patches": 99.5}, r"max_num_patches=99\.5: expected"),
+    ],
+)
+def test_an_argument_that_cannot_be_meant_is_refused_before_anything_is_loaded(
+    argument: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        MaSC.from_pretrained("/nowhere", **argument)
+
+
+def test_the_constructor_refuses_what_from_pretrained_does(masc: MaSC) -> None:
+    with pytest.raises(ValueError, match="reference_reduction='median'"):
+        MaSC(masc.encoder, reference_reduction="median")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dtype='fp16'"):
+        MaSC("/nowhere", dtype="fp16")  # type: ignore[arg-type]
+
+
+def test_masks_of_any_kind_score_as_arrays_do(masc: MaSC) -> None:
+    image, mask = painted((160, 160), 1)
+    expected = masc.score(image, mask, image, mask, "a cat on a mat", "cat")
+    for same in (mask.tolist(), Image.fromarray(mask), torch.from_numpy(mask), mask > 0):
+        assert masc.score(image, same, image, same, "a cat on a mat", "cat") == expected
+
+
+def test_images_and_texts_of_another_type_are_named(masc: MaSC) -> None:
+    image, mask = painted((160, 160), 1)
+    with pytest.raises(TypeError, match=r"an image is a PIL\.Image\.Image, not a ndarray"):
+        masc.prepare(np.asarray(image), mask)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="prompt=None: expected text"):
+        masc.score(image, mask, image, mask, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"subject=\['cat'\]: expected text, or None"):
+        masc.score(image, mask, image, mask, "a cat", ["cat"])  # type: ignore[arg-type]
+
+
+def test_photos_and_masks_that_do_not_pair_up_are_counted(masc: MaSC) -> None:
+    image, mask = painted((160, 160), 1)
+    with pytest.raises(ValueError, match="1 photos and 160 masks: expected one a photo"):
+        masc.encode_references([image], mask)

@@ -6,6 +6,8 @@ import math
 from itertools import islice
 from pathlib import Path
 
+import pytest
+
 from tests.soak.__main__ import undisturbed
 from tests.soak.cycle import Cycle, Tally, compare
 from tests.soak.faults import FAULTS, draws
@@ -15,6 +17,7 @@ SEED = 0
 N_SAMPLES = 200
 
 
+@pytest.mark.services
 def test_whatever_dies_on_the_way_every_sample_is_there_once(tmp_path: Path) -> None:
     with world(tmp_path, Size(shards=100, samples_a_shard=2, nodes=2), SEED) as made:
         truth = undisturbed(made)

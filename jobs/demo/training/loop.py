@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
 
 from jobs.demo.training import objective
+from jobs.demo.training.batches import PairBatch, PairBatches
 from jobs.demo.training.model import load_weights, new_model, world_tokenizer
-from jobs.demo.training.photos import PairBatch, PairBatches
 from jobs.demo.training.settings import TrainingConfig
 from jobs.demo.world.prompts import TEMPLATES, prompt
 from jobs.demo.world.scenes import SCENES
 from jobs.pipeline.errors import CallError
 from masc_core.defaults import FG_THRESHOLD
+from masc_core.similarity import unit
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +59,11 @@ class Training:
         self.tokenizer = world_tokenizer()
         self.model = new_model(
             self.tokenizer,
-            config.seed,
-            config.width,
-            config.heads,
-            config.vision_layers,
-            config.text_layers,
+            seed=config.seed,
+            width=config.width,
+            heads=config.heads,
+            vision_layers=config.vision_layers,
+            text_layers=config.text_layers,
         )
         self.model.logit_scale.data.fill_(math.log(1 / objective.SCENE_TEMPERATURE))
         if config.start_from:
@@ -95,11 +95,11 @@ class Training:
             now = time.monotonic()
             self.seconds, last = self.seconds + now - last, now
             if self.step % LOG_EVERY == 0 or self.step == self.config.steps:
-                self._note(losses)
+                self._log_losses(losses)
             if self.step % save_every == 0 or self.step == self.config.steps:
                 figures = evaluate(self.model, self.tokenizer)
-                self._write_line({"step": self.step, **figures})
-                log.info("step %d: %s", self.step, _in_words(figures))
+                self._append_to_curve({"step": self.step, **figures})
+                log.info("step %d: %s", self.step, _formatted(figures))
                 self.save()
 
     def take_step(self, batch: PairBatch) -> Losses:
@@ -122,7 +122,7 @@ class Training:
 
     def save(self) -> None:
         """Write the state; what is there is whole at any time."""
-        beside = self._state.with_suffix(".new")
+        unfinished = self._state.with_suffix(".new")
         state = {
             "config": asdict(self.config),
             "step": self.step,
@@ -130,8 +130,8 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
-        torch.save(state, beside)
-        beside.replace(self._state)
+        torch.save(state, unfinished)
+        unfinished.replace(self._state)
 
     def _resume(self) -> None:
         state = torch.load(self._state, weights_only=True)
@@ -149,13 +149,13 @@ class Training:
     def _batches(self, loaders: int) -> Iterator[PairBatch]:
         config = self.config
         batches = PairBatches(
-            config.seed,
-            config.steps,
-            config.pairs,
-            config.individuals,
-            config.scenes,
-            config.drop_subject,
-            config.drop_scene,
+            seed=config.seed,
+            steps=config.steps,
+            pairs=config.pairs,
+            individuals=config.individuals,
+            scenes=config.scenes,
+            drop_subject=config.drop_subject,
+            drop_scene=config.drop_scene,
         )
         return iter(
             torch.utils.data.DataLoader(
@@ -201,22 +201,26 @@ class Training:
         ids = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")[
             "input_ids"
         ]
-        return normalize(self.model.text_model(input_ids=ids).pooler_output, dim=-1)
+        return unit(self.model.text_model(input_ids=ids).pooler_output)
 
-    def _note(self, losses: Losses) -> None:
+    def _log_losses(self, losses: Losses) -> None:
         values = {name: float(loss.detach()) for name, loss in vars(losses).items()}
         rate = 2 * self.config.pairs * self.step / self.seconds
         minutes = self.seconds / 60
         log.info(
             "step %d of %d: %s; %.0f photos/s, %.1f minutes",
-            *(self.step, self.config.steps, _in_words(values), rate, minutes),
+            self.step,
+            self.config.steps,
+            _formatted(values),
+            rate,
+            minutes,
         )
-        self._write_line({"step": self.step, **values, "minutes": round(minutes, 2)})
+        self._append_to_curve({"step": self.step, **values, "minutes": round(minutes, 2)})
 
-    def _write_line(self, values: dict[str, float]) -> None:
+    def _append_to_curve(self, values: dict[str, float]) -> None:
         with self._curve.open("a") as curve:
             curve.write(json.dumps({name: round(v, 4) for name, v in values.items()}) + "\n")
 
 
-def _in_words(values: dict[str, float]) -> str:
+def _formatted(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in values.items())

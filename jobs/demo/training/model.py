@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from jobs.demo.training.photos import PATCH
+from jobs.demo.training.batches import PATCH
 from jobs.demo.world.checkpoint import siglip_text_config, spelling_tokenizer
 from jobs.demo.world.kinds import KINDS
 from jobs.demo.world.prompts import TEMPLATES, prompt

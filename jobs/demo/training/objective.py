@@ -15,10 +15,12 @@ import math
 from typing import Any
 
 import torch
-from torch.nn.functional import log_softmax, normalize, softplus
+from torch.nn.functional import log_softmax, softplus
 
-from jobs.demo.training.photos import PairBatch
+from jobs.demo.training.batches import PairBatch
 from masc_core.defaults import FG_THRESHOLD
+from masc_core.pooling import attention_pool, pool_weights
+from masc_core.similarity import masked_max_cosine, unit
 
 CP_TEMPERATURE = 0.03
 """CP of a batch spreads over some tenths."""
@@ -37,24 +39,16 @@ def patch_tokens(model: Any, patches: torch.Tensor, grid: tuple[int, int]) -> to
 
 
 def pooled(model: Any, tokens: torch.Tensor, hidden: torch.Tensor | None = None) -> torch.Tensor:
-    """Unit embeddings (B, D) by the tower's attention pool; `hidden` (B, N) bool, True unseen.
+    """Unit embeddings (B, D) by the tower's attention pool, with gradients.
 
-    As `masc_core.pooling`, with gradients: neither keys nor values are projected for every patch.
+    Args:
+        tokens: (B, N, D).
+        hidden: (B, N) bool, True is invisible; None: all is seen.
     """
-    head = model.vision_model.head
-    attention = head.attention
-    heads, dim = attention.num_heads, attention.embed_dim
-    weights = attention.in_proj_weight.view(3, heads, dim // heads, dim)
-    biases = attention.in_proj_bias.view(3, heads, dim // heads)
-    query = torch.einsum("hed,d->he", weights[0], head.probe.view(dim)) + biases[0]
-    key_query = torch.einsum("he,hed->hd", query, weights[1]) * (dim // heads) ** -0.5
-    logits = tokens @ key_query.T  # (B, N, heads)
-    if hidden is not None:
-        logits = logits.masked_fill(hidden[..., None], float("-inf"))
-    mixed = logits.softmax(dim=1).transpose(1, 2) @ tokens  # (B, heads, D)
-    values = torch.einsum("bhd,hed->bhe", mixed, weights[2]) + biases[2]
-    seen = attention.out_proj(values.flatten(1))
-    return normalize(seen + head.mlp(head.layernorm(seen)), dim=-1)
+    if hidden is None:
+        hidden = torch.zeros(tokens.shape[:2], dtype=torch.bool)
+    weights = pool_weights(model.vision_model.head)
+    return unit(attention_pool(tokens, hidden[:, None], weights)[:, 0])
 
 
 def image_text_contrast(logits: torch.Tensor, batch: PairBatch) -> torch.Tensor:
@@ -78,15 +72,19 @@ def concept_contrast(tokens: torch.Tensor, weights: torch.Tensor) -> torch.Tenso
         tokens: (B, N, D).
         weights: (B, N), mask weights.
     """
-    unit = normalize(tokens, dim=-1)
-    first, second = unit.chunk(2)
+    first, second = unit(tokens).chunk(2)
     first_weights, second_weights = weights.chunk(2)
-    right = torch.eye(len(first), dtype=torch.bool)
+    is_within = torch.eye(len(first), dtype=torch.bool)
     losses = []
-    for cp in (_cp(first, first_weights, second), _cp(second, second_weights, first)):
-        logits = cp / CP_TEMPERATURE
-        losses += [_cross_entropy(logits, right), _cross_entropy(logits.T, right)]
-        losses.append(_against_all(logits, right))
+    for references, own_weights, generations in (
+        (first, first_weights, second),
+        (second, second_weights, first),
+    ):
+        cp = masked_max_cosine(_foregrounds(references, own_weights), generations)
+        # A photo in which no patch is foreground has no CP; its NaN would end the training.
+        logits = cp.nan_to_num(0.0) / CP_TEMPERATURE
+        losses += [_cross_entropy(logits, is_within), _cross_entropy(logits.T, is_within)]
+        losses.append(_within_against_cross(logits, is_within))
     return torch.stack(losses).mean()
 
 
@@ -98,25 +96,20 @@ def scene_contrast(
     return torch.nn.functional.cross_entropy(logits, scenes)
 
 
-def _cp(references: torch.Tensor, weights: torch.Tensor, generations: torch.Tensor) -> torch.Tensor:
-    """CP (P, P), reference by generation, of unit tokens (P, N, D): `masc_core.similarity`'s, with
-    gradients and for all at once."""
+def _foregrounds(tokens: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Of each of P photos its foreground tokens (R_i, D); tokens (P, N, D), weights (P, N)."""
     is_foreground = weights > FG_THRESHOLD
-    owner = is_foreground.nonzero()[:, 0]
-    cosines = references[is_foreground] @ generations.flatten(0, 1).T
-    best = cosines.view(len(owner), *generations.shape[:2]).amax(dim=-1)
-    sums = best.new_zeros(len(references), len(generations)).index_add(0, owner, best)
-    return sums / is_foreground.sum(dim=1, keepdim=True).clamp(min=1)
+    return tokens[is_foreground].split(is_foreground.sum(dim=1).tolist())
 
 
-def _against_all(logits: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Of each right pair with all cross pairs at once, which weigh as much as a row of them.
+def _within_against_cross(logits: torch.Tensor, is_within: torch.Tensor) -> torch.Tensor:
+    """Contrast of each within pair with all cross pairs at once, which weigh as much as a row.
 
     Rows and columns alone leave every reference, and every generation, a level of its own; CP is
     compared over all of them.
     """
-    level = logits[~right].logsumexp(dim=0) - math.log(len(logits))
-    return softplus(level - logits[right]).mean()
+    level = logits[~is_within].logsumexp(dim=0) - math.log(len(logits))
+    return softplus(level - logits[is_within]).mean()
 
 
 def _cross_entropy(logits: torch.Tensor, fits: torch.Tensor) -> torch.Tensor:

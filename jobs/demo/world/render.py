@@ -19,6 +19,9 @@ from jobs.demo.world.kinds import Paint, Part, Pattern
 from jobs.demo.world.scenes import Scene
 from jobs.demo.world.subjects import Subject
 
+MaskedImage = tuple[Image.Image, Image.Image]
+"""An image (RGB), and its mask (mode L) of its size: 255 where the subject is, else 0."""
+
 _FRAME = 1.15
 """Half the side of the square, in the subject's frame, that is drawn."""
 _CLEAR_BELOW = 64
@@ -61,21 +64,16 @@ def random_pose(rng: np.random.Generator) -> Pose:
     )
 
 
-def render(
-    subject: Subject, scene: Scene, pose: Pose, size: tuple[int, int]
-) -> tuple[Image.Image, Image.Image]:
+def render(subject: Subject, scene: Scene, pose: Pose, size: tuple[int, int]) -> MaskedImage:
     """A photo and its mask, both of `size` (width, height).
 
-    Returns:
-        The RGB image, and the mask (mode L): 255 at every pixel that the subject touches, edges
-        included, 0 elsewhere. Where the mask is 0, the image is `backdrop`'s.
+    The mask covers every pixel that the subject touches, edges included; where it is 0, the image
+    is `backdrop`'s.
     """
     return photograph(subject, scene, pose, scene.paint(pose.seed, size))
 
 
-def photograph(
-    subject: Subject, scene: Scene, pose: Pose, painted: Image.Image
-) -> tuple[Image.Image, Image.Image]:
+def photograph(subject: Subject, scene: Scene, pose: Pose, painted: Image.Image) -> MaskedImage:
     """`render` in a scene that is painted already, and that is drawn over."""
     cutout, place = _cutout(subject, scene, pose, painted.size)
     image = _with_shadow(painted, cutout, place, scene, pose)

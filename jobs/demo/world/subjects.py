@@ -3,8 +3,7 @@
 A concept is one of its kind, in a colour and a pattern: that much its noun says. Its second colour,
 the colour of what is beside its body, its proportions and what it wears are drawn by chance, from
 the noun alone. A noun has further individuals, which differ in these, for training. The concepts
-are divided once into those to train on, those to choose by, and those
-that figures are taken on.
+are divided once into those to train on, those to choose by, and those that figures are taken on.
 """
 
 from __future__ import annotations
@@ -96,14 +95,14 @@ def damaged(subject: Subject, amount: float = 1.0) -> Subject:
             together.
     """
     by_area = sorted(subject.parts, key=lambda part: area(part.outline), reverse=True)
-    doomed = by_area[1::2]
-    gone = doomed[: round(amount * len(doomed))]
+    removable = by_area[1::2]
+    gone = removable[: round(amount * len(removable))]
     kept = [part for part in subject.parts if part not in gone]
-    recoloured = (Part(part.outline, _moved(part.paint, amount)) for part in kept)
-    return dataclasses.replace(subject, parts=tuple(recoloured), missing=tuple(gone))
+    parts = tuple(Part(part.outline, _recoloured(part.paint, amount)) for part in kept)
+    return dataclasses.replace(subject, parts=parts, missing=tuple(gone))
 
 
-def _moved(paint: Paint, amount: float) -> Paint:
+def _recoloured(paint: Paint, amount: float) -> Paint:
     """The paint with each channel on its way to the other half of its range."""
 
     def move(colour: Colour) -> Colour:
@@ -118,13 +117,13 @@ def _moved(paint: Paint, amount: float) -> Paint:
 @functools.cache
 def nouns(split: Split) -> tuple[str, ...]:
     """The nouns of a split's concepts, in an order that mixes kinds, colours and patterns."""
-    every = [
+    ordered = [
         " ".join(filter(None, words)) for words in itertools.product(PATTERN_WORDS, COLOURS, KINDS)
     ]
-    mixed = [every[index] for index in np.random.default_rng(_SEED).permutation(len(every))]
+    shuffled = [ordered[i] for i in np.random.default_rng(_SEED).permutation(len(ordered))]
     names = list(SPLITS)
     start = sum(SPLITS[name] for name in names[: names.index(split)])
-    return tuple(mixed[start : start + SPLITS[split]])
+    return tuple(shuffled[start : start + SPLITS[split]])
 
 
 def concepts(split: Split) -> tuple[Subject, ...]:
@@ -213,11 +212,11 @@ def _bow(x: float, y: float, paint: Paint) -> list[Part]:
 _WORN = {"nothing": _nothing, "hat": _hat, "flag": _flag, "bow": _bow}
 """What stands on a subject's highest point: parts from that point and a paint."""
 
-_OF_A_KIND = 2
+_SUBJECTS_PER_KIND = 2
 
 SUBJECTS: tuple[Subject, ...] = tuple(
     concept([noun for noun in nouns("test") if noun.endswith(f" {kind}")][number])
-    for number in range(_OF_A_KIND)
+    for number in range(_SUBJECTS_PER_KIND)
     for kind in KINDS
 )
 """Test concepts, two of each kind, all kinds in turn: what the demo shows."""

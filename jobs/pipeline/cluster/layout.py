@@ -1,13 +1,17 @@
-"""How many workers of what size layout_for on a cluster."""
+"""How many workers of what size there are room for on a cluster."""
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 
 import ray
 
 from jobs.pipeline.cluster.config import WorkersConfig, number_or_auto
+from jobs.pipeline.errors import CallError
+
+log = logging.getLogger(__name__)
 
 MAX_AUTO_CPUS = 16
 """Cores that a GPU worker takes at most by itself: decoding for one GPU does not ask for more."""
@@ -30,8 +34,36 @@ def layout_of_cluster(config: WorkersConfig, n_shards: int) -> Layout:
     Raises:
         CallError: a setting out of range.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return layout_for(config, nodes, n_shards)
+    return layout_for(config, _nodes(), n_shards)
+
+
+def require_possible(layout: Layout, may_grow: bool) -> None:
+    """See that some node of the cluster could hold a worker, were it free.
+
+    Raises:
+        CallError: none could, and none will be added.
+    """
+    problem = why_impossible(layout, _nodes())
+    if problem and not may_grow:
+        raise CallError(f"{problem}; ask for less, or join a larger cluster by ray.address")
+    if problem:
+        log.warning("%s; waiting for one that has", problem)
+
+
+def why_impossible(layout: Layout, nodes: list[dict[str, float]]) -> str | None:
+    """What a worker is asked to have that none of these nodes has; None where one has it all."""
+    asked = {"GPU": layout.gpus, "CPU": float(layout.cpus)}
+    if any(all(node.get(name, 0) >= n for name, n in asked.items()) for node in nodes):
+        return None
+    lacking = [name for name, n in asked.items() if all(node.get(name, 0) < n for node in nodes)]
+    # Some node may have the one, and another the other.
+    settings = ", ".join(f"workers.{n.lower()}s={asked[n]:g}" for n in lacking or asked)
+    there = sorted({f"{node.get('GPU', 0):g} GPU, {node.get('CPU', 0):g} CPU" for node in nodes})
+    return f"{settings}: no node has as much for a worker; there is {' and '.join(there)}"
+
+
+def _nodes() -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def layout_for(config: WorkersConfig, nodes: list[dict[str, float]], n_shards: int) -> Layout:
@@ -39,6 +71,8 @@ def layout_for(config: WorkersConfig, nodes: list[dict[str, float]], n_shards: i
     gpus = number_or_auto(config.gpus, "workers.gpus", least=0)
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) >= 1 for node in nodes) else 0.0
+    if gpus > 1 and not gpus.is_integer():
+        raise CallError(f"workers.gpus={gpus:g}: expected a share of one GPU, or whole ones")
     if gpus > 0:
         capacity = [math.floor(node.get("GPU", 0) / gpus) for node in nodes]
     else:

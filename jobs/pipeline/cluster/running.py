@@ -6,14 +6,14 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
 from jobs.pipeline.cluster.driver import Driver
 from jobs.pipeline.cluster.joining import joined_cluster
-from jobs.pipeline.cluster.layout import layout_of_cluster
+from jobs.pipeline.cluster.layout import layout_of_cluster, require_possible
 from jobs.pipeline.cluster.progress import Progress
 from jobs.pipeline.cluster.shard_job import ShardJob
 from jobs.pipeline.cluster.stopping import Stop
@@ -21,6 +21,7 @@ from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Lease
 from jobs.pipeline.run.record import RunRecord
+from jobs.pipeline.run.reports import Warned, merged
 from jobs.pipeline.run.shard import Shard
 
 log = logging.getLogger(__name__)
@@ -77,8 +78,10 @@ class Outcome(Generic[Result]):
     """How a run ended."""
 
     result: Result
-    n_set_aside: int
+    n_set_aside: int = 0
     """Shards that failed too often; the same call tries them again."""
+    warnings: Mapping[str, Warned] = field(default_factory=dict)
+    """What was suspicious of the shards that this call did, by its kind."""
 
 
 def run_shard_job(
@@ -108,8 +111,9 @@ def run_shard_job(
         if to_do:
             record.write("running")
         try:
-            with joined_cluster(ray.address):
-                stop.listen()  # Ray took SIGTERM for itself
+            with joined_cluster(ray.address, stop) as is_own:
+                if to_do:
+                    require_possible(layout_of_cluster(workers, len(to_do)), may_grow=not is_own)
                 task.begin_on_cluster(run)
                 if not to_do:
                     return _finished(task, run, record)
@@ -137,7 +141,7 @@ def _finished(task: Task[Result], run: RunDirectory, record: RunRecord) -> Outco
     elif any(described.get(key) != value for key, value in inputs.items()):
         # They lie elsewhere, or have another version, and their content was found to be the same.
         run.describe({**described, **inputs})
-    return Outcome(result, 0)
+    return Outcome(result)
 
 
 def _driven(
@@ -165,12 +169,14 @@ def _driven(
     result = task.finish(run, is_on_cluster=True)
     ended = time.monotonic()
     began_shards = driver.began_shards or done
+    warnings = merged(report.warnings for report in driver.reports)
     record.write(
         "incomplete" if set_aside else "done",
         **task.described(),
         **task.counted(result),
         n_shards_scored=len(driver.reports),
         n_shards_set_aside=len(set_aside),
+        warnings={kind: asdict(warned) for kind, warned in warnings.items()},
         workers=driver.describe_workers(),
         timings={
             "start": round(began_shards - record.began, 3),
@@ -178,4 +184,4 @@ def _driven(
             "reduce": round(ended - done, 3),
         },
     )
-    return Outcome(result, len(set_aside))
+    return Outcome(result, len(set_aside), warnings)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-log = logging.getLogger(__name__)
+from jobs.pipeline.command.interrupts import SIGNALS
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+log = logging.getLogger(__name__)
 
 
 class Stop:
@@ -48,6 +50,32 @@ class Stop:
         """Hear the signals; again, after someone else (as `ray.init` does) has taken them."""
         for number in SIGNALS:
             signal.signal(number, self._heard)
+
+    @contextmanager
+    def deferred(self, what: str) -> Iterator[None]:
+        """Within, a signal is noted, and interrupts at the end.
+
+        For what must not be interrupted: Ray, as it starts or ends, may die of it.
+
+        Args:
+            what: is waited for, for the message.
+        """
+        noted: list[str] = []
+
+        def note(number: int, frame: FrameType | None) -> None:
+            noted.append(signal.Signals(number).name)
+            log.warning("%s: waiting for %s", noted[-1], what)
+
+        for number in SIGNALS:
+            signal.signal(number, note)
+        try:
+            yield
+        except SystemExit:
+            noted.append("SIGTERM")  # which ray.init takes for itself, and turns into this
+        finally:
+            self.listen()
+            if noted:
+                raise KeyboardInterrupt(noted[0])
 
     def ask(self, reason: str, grace_seconds: float) -> None:
         """Ask for the end within so many seconds; a second time, at once."""

@@ -12,10 +12,10 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast, get_origin
+from typing import Any, cast
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.text import Text
@@ -24,10 +24,14 @@ from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_W
 from jobs.pipeline.command.help import print_help
 from jobs.pipeline.command.messages import MessageFormatter, printable
 from jobs.pipeline.command.settings import Config, _settings, help_of
+from jobs.pipeline.command.values import as_typed, read_text, read_yaml
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.storage.redaction import scrub
 
 log = logging.getLogger(__name__)
+
+Known = dict[str, tuple[Any, Any]]
+"""By its dotted key, a setting's type and field."""
 
 
 def run_command(
@@ -38,15 +42,12 @@ def run_command(
     `body` raises `CallError` for what is wrong with the call, and `StorageError` for a storage that
     does not answer; these, and a wrong command line, are one line on stderr and status 1.
     """
-    to_stderr = logging.StreamHandler()
-    to_stderr.setFormatter(MessageFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    level = os.environ.get("LOG_LEVEL", "INFO").upper()
-    logging.basicConfig(level=level, handlers=[to_stderr])
     if "--help" in argv or "-h" in argv:
         print_help(name, schema, body.__doc__ or "")
         return EXIT_DONE
     as_json = "--json" in argv
     try:
+        _log_to_stderr()
         config = parse([word for word in argv if word != "--json"], schema)
         return body(config, as_json)
     except KeyboardInterrupt as error:
@@ -62,6 +63,17 @@ def run_command(
         return EXIT_WRONG_CALL
 
 
+def _log_to_stderr() -> None:
+    level = (os.environ.get("LOG_LEVEL") or "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise CallError(
+            f"LOG_LEVEL={level}: no such level; use DEBUG, INFO, WARNING, ERROR or CRITICAL"
+        )
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(MessageFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[to_stderr])
+
+
 def parse(words: list[str], schema: type[Config]) -> Config:
     """The settings that `words` (YAML files and `key=value`) ask for; later words win.
 
@@ -74,61 +86,71 @@ def parse(words: list[str], schema: type[Config]) -> Config:
     for word in words:
         given, source = _read_word(word, known)
         _reject_unknown(given, known, source)
-        for key, (hint, _) in known.items():
-            value = OmegaConf.select(given, key)
-            if get_origin(hint) is list and isinstance(value, str):
-                OmegaConf.update(given, key, [value])
         try:
-            merged = OmegaConf.merge(merged, given)
+            merged = OmegaConf.merge(merged, _typed(given, known, source))
         except OmegaConfBaseException as error:
             where = f"{error.full_key}: " if error.full_key else ""
             raise CallError(f"{source}: {where}{str(error).splitlines()[0]}") from error
-    for key in sorted(OmegaConf.missing_keys(merged)):
-        raise CallError(f"{key}= is required: {help_of(known[key][1])} (see --help)")
     try:
+        for key in sorted(OmegaConf.missing_keys(merged)):
+            raise CallError(f"{key}= is required: {help_of(known[key][1])} (see --help)")
         return cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         raise CallError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
 
 
-def _read_word(word: str, known: dict[str, tuple[Any, Any]]) -> tuple[DictConfig, str]:
-    """One word of the call as a configuration, with the name to call it by in an error."""
+def _read_word(word: str, known: Known) -> tuple[dict[str, Any], str]:
+    """One word of the call as nested settings, with the name to call it by in an error."""
     key, separator, text = word.partition("=")
     if separator and not word.startswith("-"):
         return _read_override(key, text, known), word
-    if word.endswith((".yaml", ".yml")):
-        if not Path(word).is_file():
-            raise CallError(f"{word}: no such configuration file")
+    if not word.endswith((".yaml", ".yml")):
+        raise CallError(f"{word}: expected FILE.yaml, key=value, --json or --help")
+    if not Path(word).is_file():
+        raise CallError(f"{word}: no such configuration file")
+    try:
+        loaded = read_yaml(Path(word).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CallError(f"{word}: not readable as YAML: {error}") from error
+    if not isinstance(loaded, dict | None):
+        raise CallError(f"{word}: expected a mapping of settings at the top level")
+    return loaded or {}, word
+
+
+def _read_override(key: str, text: str, known: Known) -> dict[str, Any]:
+    """`key=text` as nested settings; of what is no setting, but may be a group, as YAML has it."""
+    if key in known:
+        value = read_text(text, known[key][0])
+    else:
         try:
-            loaded = OmegaConf.load(word)
-        except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-            raise CallError(f"{word}: not readable as YAML: {error}") from error
-        if not isinstance(loaded, DictConfig):
-            raise CallError(f"{word}: expected a mapping of settings at the top level")
-        return loaded, word
-    raise CallError(f"{word}: expected FILE.yaml, key=value, --json or --help")
-
-
-def _read_override(key: str, text: str, known: dict[str, tuple[Any, Any]]) -> DictConfig:
-    """`key=text`, the text read as YAML; but a list setting takes a bare URL as it stands.
-
-    URLs with brace ranges (`{000..007}.tar`) would otherwise be YAML mappings.
-    """
-    is_list = key in known and get_origin(known[key][0]) is list
-    value: Any = text
-    if not is_list or text.startswith("["):
-        try:
-            value = yaml.safe_load(text)
+            value = read_yaml(text)
         except yaml.YAMLError:
             value = text
-    given = OmegaConf.create()
-    OmegaConf.update(given, key, value)
-    return given
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return value
 
 
-def _reject_unknown(given: DictConfig, known: dict[str, Any], source: str) -> None:
+def _typed(given: dict[str, Any], known: Known, source: str, prefix: str = "") -> dict[str, Any]:
+    """`given`, each setting's value as its type takes it."""
+    typed = {}
+    for name, value in given.items():
+        key = f"{prefix}{name}"
+        if key not in known:
+            typed[name] = _typed(value, known, source, f"{key}.")
+            continue
+        hint, field = known[key]
+        if isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
+            raise CallError(f"{source}: {key}: a list in a list; quote what holds brackets")
+        # An empty text is what a shell leaves of a variable that is not set.
+        is_missing = value == "" and field.default == MISSING
+        typed[name] = MISSING if is_missing else as_typed(value, hint)
+    return typed
+
+
+def _reject_unknown(given: dict[str, Any], known: Known, source: str) -> None:
     groups = {key.rpartition(".")[0] for key in known}
-    for key in _leaves(given):
+    for key in _leaves(given, known):
         if key in known:
             continue
         if key in groups:
@@ -145,10 +167,10 @@ def _likeness(typed: str, name: str) -> float:
     return max(whole, start if group == known_group else 0.0)
 
 
-def _leaves(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in map(str, config):
-        value = None if OmegaConf.is_missing(config, key) else config._get_node(key)
-        if isinstance(value, DictConfig) and not value._is_none():
-            yield from _leaves(value, f"{prefix}{key}.")
+def _leaves(given: dict[str, Any], known: Known, prefix: str = "") -> Iterator[str]:
+    for name, value in given.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key not in known:
+            yield from _leaves(value, known, f"{key}.")
         else:
-            yield f"{prefix}{key}"
+            yield key

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -42,6 +43,27 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """Rows of which one kind of thing is suspicious."""
+
+    n: int
+    example: str
+    """The first of them, and what is suspicious of it."""
+
+    def __add__(self, other: Warned) -> Warned:
+        return Warned(self.n + other.n, self.example)
+
+
+def merged(found: Iterable[Mapping[str, Warned]]) -> dict[str, Warned]:
+    """The warnings of several shards as one."""
+    total: dict[str, Warned] = {}
+    for warnings in found:
+        for kind, warned in warnings.items():
+            total[kind] = total[kind] + warned if kind in total else warned
+    return total
+
+
+@dataclass(frozen=True)
 class ShardReport:
     """What the driver hears of a shard that is committed."""
 
@@ -50,3 +72,5 @@ class ShardReport:
     timings: Timings
     first_error: str | None
     """The first sample that could not be scored, and why."""
+    warnings: Mapping[str, Warned] = field(default_factory=dict)
+    """What is suspicious of rows that are `ok`, by its kind."""

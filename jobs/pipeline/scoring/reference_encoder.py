@@ -14,8 +14,14 @@ from jobs.pipeline.scoring.plan import InputAnswer
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import Stored, storable
 from jobs.pipeline.shards.fields import read_reference
-from jobs.pipeline.shards.images import decode_image, decode_mask
-from jobs.pipeline.shards.members import RawSample
+from jobs.pipeline.shards.images import (
+    aspect_problem,
+    decode_image,
+    decode_mask,
+    mask_note,
+    orientation_note,
+)
+from jobs.pipeline.shards.members import MASK_SUFFIX, RawSample
 from jobs.pipeline.shards.reading import read_samples
 from jobs.pipeline.storage.digest import DigestingStream
 from jobs.pipeline.storage.redaction import redact
@@ -86,10 +92,14 @@ class ReferenceEncoder:
         try:
             mask = decode_mask(raw, self._max_image_pixels)
             image = decode_image(raw, self._max_image_pixels)
+            if problem := aspect_problem(image.size, mask.shape[::-1]):
+                raise SampleError(f"{MASK_SUFFIX}: {problem}")
         except SampleError as error:
             photo.entry = replace(photo.entry, error=str(error))
             return photo
-        photo.entry = replace(photo.entry, fg_fraction=foreground_fraction(mask))
+        notes = [note for note in (mask_note(mask), orientation_note(image)) if note]
+        fraction = foreground_fraction(mask)
+        photo.entry = replace(photo.entry, fg_fraction=fraction, warning="; ".join(notes) or None)
         for number, metric in enumerate(self._pass.metrics):
             try:
                 photo.prepared[number] = metric.prepare(

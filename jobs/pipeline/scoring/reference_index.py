@@ -18,6 +18,8 @@ class ReferenceEntry:
     subject: str | None
     error: str | None = None
     """Why it could not be encoded; what needs it is an error in turn."""
+    warning: str | None = None
+    """What is suspicious of its members."""
     fg_fraction: float = 0.0
     """Share of its mask's pixels that are foreground, in [0, 1]."""
     refused: Mapping[str, str] = field(default_factory=dict)

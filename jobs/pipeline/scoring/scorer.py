@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from jobs.pipeline.errors import DamagedShard, SampleError
 from jobs.pipeline.run.directory import RunDirectory
@@ -25,9 +27,16 @@ from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReference
 from jobs.pipeline.scoring.reference_encoder import ReferenceEncoder
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import ReferenceStore, Stored
+from jobs.pipeline.scoring.warnings import MASK, ORIENTATION, warnings_of
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
-from jobs.pipeline.shards.images import decode_image, decode_mask
-from jobs.pipeline.shards.members import RawSample
+from jobs.pipeline.shards.images import (
+    aspect_problem,
+    decode_image,
+    decode_mask,
+    mask_note,
+    orientation_note,
+)
+from jobs.pipeline.shards.members import MASK_SUFFIX, RawSample
 from jobs.pipeline.shards.reading import read_samples
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
@@ -53,6 +62,8 @@ class Row(Decoded):
     subject: str | None = None
     columns: dict[str, Any] = field(default_factory=dict)
     """What scoring, skipping or failing it adds; `status` comes with the last of it."""
+    flags: dict[str, str] = field(default_factory=dict)
+    """What is suspicious of its members, by the kinds of `warnings`."""
     notes: dict[int, str] = field(default_factory=dict)
     """What is said of the scores of an `ok` row, by the number of the metric."""
 
@@ -67,7 +78,7 @@ class Row(Decoded):
 
     def as_columns(self, shard: str) -> dict[str, Any]:
         """The row."""
-        in_order = [self.notes[number] for number in sorted(self.notes)]
+        in_order = [*self.flags.values(), *(self.notes[number] for number in sorted(self.notes))]
         return {
             "key": self.key,
             "shard": shard,
@@ -145,7 +156,10 @@ class ShardScorer:
         self._run.commit(shard, table, self._fingerprint)
         timings.commit = time.monotonic() - began
         del self.counts[shard.id]
-        return ShardReport(shard.id, _count(in_order), timings, _first_error(in_order))
+        return ShardReport(
+            *(shard.id, _count(in_order), timings, _first_error(in_order)),
+            warnings_of(in_order, {row.key: row.flags for row in rows}),
+        )
 
     def _score_samples(self, shard: Shard) -> tuple[list[Row], Timings]:
         """The rows of a shard, a key each."""
@@ -184,6 +198,9 @@ class ShardScorer:
         )
         mask = decode_mask(raw, self._plan.max_image_pixels)
         image = decode_image(raw, self._plan.max_image_pixels)
+        if problem := aspect_problem(image.size, mask.shape[::-1]):
+            raise SampleError(f"{MASK_SUFFIX}: {problem}")
+        row.flags = _flags(image, mask)
         fg_fraction = foreground_fraction(mask)
         too_small = _too_small(fg_fraction, row.references, self._plan.min_fg_fraction)
         if too_small:
@@ -253,6 +270,11 @@ def _keep(
         row.end(ERROR, f"shard: {damage}; what follows is lost")
         rows[row.key] = row
         counts.error += 1
+
+
+def _flags(image: Image.Image, mask: np.ndarray) -> dict[str, str]:
+    notes = {MASK: mask_note(mask), ORIENTATION: orientation_note(image)}
+    return {kind: note for kind, note in notes.items() if note is not None}
 
 
 def _require_all(metric: Metric, references: list[ReferenceEntry]) -> None:

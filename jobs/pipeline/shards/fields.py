@@ -71,7 +71,7 @@ def read_generation(raw: RawSample, fields: GenerationFields) -> None:
         if getattr(fields, name) is None:
             problems.append(_wrong(name, value, expected))
     if document:
-        fields.extra = _as_json(document)
+        fields.extra = as_json(document)
     if problems:
         raise SampleError(f"{JSON_SUFFIX}: {'; '.join(problems)}")
 
@@ -119,7 +119,7 @@ def _wrong(name: str, value: Any, expected: str) -> str:
         return f"{name} is missing"
     if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
         return f"{name} has {len(value)} characters, more than {MAX_TEXT_LENGTH}"
-    return f"{name} must be {expected}, not {_as_json(value)[:40]}"
+    return f"{name} must be {expected}, not {as_json(value)[:40]}"
 
 
 def _text(value: Any) -> str | None:
@@ -129,7 +129,12 @@ def _text(value: Any) -> str | None:
     return value if value.isascii() or not SURROGATES.search(value) else None
 
 
-def _as_json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """`value` as JSON that any encoding can hold: halves of surrogate pairs are escaped.
+
+    Raises:
+        SampleError: it is nested too deeply.
+    """
     try:
         text = json.dumps(value, ensure_ascii=False)
     except RecursionError as error:

@@ -1,9 +1,9 @@
 """A shard's members, grouped into samples.
 
 A WebDataset shard is a tar in which the members of a sample stand one after another, named
-`KEY.SUFFIX`, the key being the path up to the first dot of the file name. Readers that trust this
-turn a shard whose members are interleaved into half-samples; here a key that comes back is an error
-of that key, in one row.
+`KEY.SUFFIX`, the key being the path up to the first dot of the file name; names that begin with a
+dot are no samples. Readers that trust this turn a shard whose members are interleaved into
+half-samples; here a key that comes back is an error of that key, in one row.
 
 A damaged archive is never taken for a shorter one: tarfile ends silently at a header that it cannot
 read, and where the file breaks off between two members.
@@ -57,8 +57,10 @@ def read_samples(stream: Readable, max_image_pixels: int) -> Iterator[RawSample]
             for member in tar:
                 # Or the archive's whole index stays in memory; public, but the stubs lag.
                 tar.members = []  # type: ignore[attr-defined]
-                key, suffix = base_plus_ext(_unicode(member.name))
-                if key is None or not member.isreg():
+                name = _unicode(member.name)
+                key, suffix = base_plus_ext(name)
+                # `._a.jpg` and `.DS_Store` are what a Mac adds of its own.
+                if key is None or not member.isreg() or name.rpartition("/")[2].startswith("."):
                     continue
                 if current is None or key != current.key:
                     if current is not None:

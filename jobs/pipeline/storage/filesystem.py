@@ -1,6 +1,6 @@
 """Where data lies: URLs to file systems, what a URL list stands for, and writing in one step.
 
-Every path in a command goes through fsspec, so a local path, `s3://`, `gs://`, `az://`,
+Every path in a command goes through fsspec, so a local path, `s3://`, `gs://`, `az://`, `hf://`,
 `http(s)://` and `memory://` read the same. A URL's scheme is checked against a list before anything
 is opened: fsspec's chains (`a::b`) and webdataset's shell commands (`pipe:`) are not on it.
 """
@@ -17,7 +17,7 @@ from fsspec import AbstractFileSystem
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.storage.redaction import redact
 
-SCHEMES = ("file", "s3", "gs", "gcs", "az", "abfs", "http", "https", "memory")
+SCHEMES = ("file", "s3", "gs", "gcs", "az", "abfs", "hf", "http", "https", "memory")
 
 BUCKETS = ("s3", "gs", "gcs")
 """Schemes whose URLs begin with a bucket; what stands before an @ would be taken for part of it."""
@@ -65,6 +65,18 @@ def scheme_of(url: str) -> str:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise CallError(f"{redact(url)}: scheme not allowed; use a path or one of {known}")
     return scheme
+
+
+def refuse_memory(url: str, setting: str) -> None:
+    """Refuse `memory://` where results are to last.
+
+    Raises:
+        CallError: `url` lies in the memory of this process, which no worker and no later call sees.
+    """
+    if scheme_of(url) == "memory":
+        raise CallError(
+            f"{setting}={redact(url)}: memory ends with this process; name a directory or a bucket"
+        )
 
 
 def absolute(url: str) -> str:

@@ -63,6 +63,6 @@ def redact(url: str) -> str:
         return url
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
-    if parts.scheme == "abfs" and ":" not in user:
-        host = f"{user}{at}{host}"  # CONTAINER@ACCOUNT
+    if parts.scheme in ("abfs", "hf") and ":" not in user:
+        host = f"{user}{at}{host}"  # CONTAINER@ACCOUNT, or a revision
     return f"{parts.scheme}://{host}{parts.path}"

@@ -27,8 +27,8 @@ at once must not come back at once."""
 
 # fmt: off
 LIBRARIES = frozenset({
-    "adlfs", "aiobotocore", "aiohttp", "azure", "botocore",
-    "gcsfs", "google", "requests", "s3fs", "urllib3",
+    "adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google",
+    "httpx", "httpx2", "huggingface_hub", "requests", "s3fs", "urllib3",
 })
 """Whose errors come through fsspec as they are, and are no OSError."""
 # fmt: on
@@ -41,9 +41,16 @@ PERMANENT = (
     PermissionError,
 )
 
+PERMANENT_NAMES = ("Credential", "Validation", "Offline")
+"""Parts of them: botocore's NoCredentialsError and ParamValidationError, the hub's
+OfflineModeIsEnabled, and their kin."""
+
 PERMANENT_CODES = frozenset(
     {errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS},
 )
+
+PERMANENT_STATUSES = frozenset({400, 401, 403, 404})
+"""Of HTTP: asked wrongly, or without a right."""
 
 Answer = TypeVar("Answer")
 
@@ -105,8 +112,9 @@ def _is_from_storage(error: BaseException) -> bool:
 def _is_transient(error: BaseException) -> bool:
     if isinstance(error, StorageError):
         return error.is_transient
-    # botocore's NoCredentialsError, ParamValidationError and their kin: no attempt will end better.
     name = type(error).__name__
-    is_final = isinstance(error, PERMANENT) or "Credential" in name or "Validation" in name
+    is_final = isinstance(error, PERMANENT) or any(part in name for part in PERMANENT_NAMES)
     code = getattr(error, "errno", None)
-    return _is_from_storage(error) and not is_final and code not in PERMANENT_CODES
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    is_refused = code in PERMANENT_CODES or status in PERMANENT_STATUSES
+    return _is_from_storage(error) and not is_final and not is_refused

@@ -10,6 +10,9 @@ from jobs.pipeline.storage.filesystem import open_filesystem, scheme_of
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 
+TAGS = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", "xet_hash")
+"""What storages call their tag of a content; the last two are Hugging Face's."""
+
 
 @dataclass(frozen=True)
 class Version:
@@ -18,7 +21,7 @@ class Version:
     size: int | None
     """Bytes, where the storage says."""
     tag: str
-    """The storage's own version tag: ETag, or time of change."""
+    """The storage's own version tag: ETag, git's id of the content, or time of change."""
 
 
 def version_of(url: str) -> Version:
@@ -30,7 +33,7 @@ def version_of(url: str) -> Version:
     """
     fs, path = open_filesystem(url)
     info: dict[str, Any] = with_retries(redact(url), lambda: fs.info(path))
-    tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("content_md5")
+    tag = next((info[name] for name in TAGS if info.get(name)), None)
     if tag is None and "mtime" in info:
         tag = f"{Path(path).stat().st_mtime_ns}" if scheme_of(url) == "file" else info["mtime"]
     if tag is None:

@@ -21,7 +21,7 @@ def write_in_one_step(
     Raises:
         StorageError: it cannot be written.
     """
-    write = _write_locally if _is_local(fs) else fs.pipe_file
+    write = _write_locally if is_local(fs) else fs.pipe_file
     with_retries(path, lambda: write(path, content), attempts)
 
 
@@ -39,6 +39,7 @@ def _write_locally(path: str, content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _is_local(fs: AbstractFileSystem) -> bool:
+def is_local(fs: AbstractFileSystem) -> bool:
+    """Whether its paths are those of this machine."""
     protocol = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
     return "file" in protocol

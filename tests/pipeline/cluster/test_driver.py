@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +111,9 @@ def _wait_for(path: Path) -> None:
 
 
 @pytest.fixture
-def joined(cluster_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def joined(joined: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And shards that fail come back at once."""
     monkeypatch.setattr(shard_queue, "FIRST_PAUSE", 0.01)
-    ray.init(cluster_address, logging_level="ERROR", log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def drive(

@@ -17,6 +17,8 @@ from ray.job_submission import JobSubmissionClient
 from tests.commands import command, description_of, rows_of
 from tests.jobs.test_evaluate import write_good_shards
 
+pytestmark = pytest.mark.services
+
 ROOT = Path(__file__).parents[3]
 
 

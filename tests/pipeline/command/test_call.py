@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.pipeline.command.call import parse, run_command
 from jobs.pipeline.command.settings import section, setting
 from jobs.pipeline.errors import CallError
+from tests.commands import command
 
 
 @dataclass
@@ -21,6 +22,9 @@ class Inner:
     size: int = setting(4, "how large")
     kind: Literal["a", "b"] = setting("a", "which kind")
     count: int | str = setting("auto", "how many")
+    share: float | str = setting("auto", "how much")
+    revision: str | None = setting(None, "which")
+    most: int | None = setting(None, "at most")
 
 
 @dataclass
@@ -51,6 +55,51 @@ def test_a_number_or_auto() -> None:
     assert parse(["out=x", "inner.count=auto"], Outer).inner.count == "auto"
 
 
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("0", 0), ("0.5", 0.5), ("auto", "auto")])
+def test_a_share_is_a_number_of_any_kind_or_auto(
+    tmp_path: Path, text: str, number: float | str
+) -> None:
+    assert parse(["out=x", f"inner.share={text}"], Outer).inner.share == number
+    file = tmp_path / "a.yaml"
+    file.write_text(f"out: x\ninner: {{share: {text}}}\n")
+    assert parse([str(file)], Outer).inner.share == number
+
+
+TEXTS = ["2024-11-24", "007", "yes", "12:30", "1234567", "1e5", "1.10", "0x1f", "off", "1_000"]
+"""What YAML would take for something else."""
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_setting_takes_the_text_as_it_stands(tmp_path: Path, text: str) -> None:
+    config = parse([f"out={text}", f"inner.revision={text}", f"urls=[{text}]"], Outer)
+    assert (config.out, config.inner.revision, config.urls) == (text, text, [text])
+    file = tmp_path / "a.yaml"
+    file.write_text(f"out: {text}\ninner: {{revision: {text}}}\nurls: [{text}, b]\n")
+    config = parse([str(file)], Outer)
+    assert (config.out, config.inner.revision, config.urls) == (text, text, [text, "b"])
+
+
+@given(st.text(st.characters(exclude_characters="$", exclude_categories=["Cs"]), min_size=1))
+def test_whatever_stands_behind_the_sign_is_the_text(text: str) -> None:
+    assert parse([f"out={text}"], Outer).out == text
+
+
+def test_null_is_no_value_where_there_may_be_none(tmp_path: Path) -> None:
+    words = ["inner.revision=a", "inner.most=3", "inner.revision=null", "inner.most=null"]
+    config = parse(["out=null", *words], Outer)
+    assert (config.out, config.inner.revision, config.inner.most) == ("null", None, None)
+    file = tmp_path / "a.yaml"
+    file.write_text("out: 'null'\ninner: {revision: ~, most: null}\n")
+    assert parse(["inner.most=3", str(file)], Outer).inner == Inner()
+
+
+def test_a_number_is_decimal(tmp_path: Path) -> None:
+    """010 would be 8 to YAML, and 12:30 is 750."""
+    assert parse(["out=x", "inner.size=010"], Outer).inner.size == 10
+    with pytest.raises(CallError, match=r"inner.size: .*'12:30'"):
+        parse(["out=x", "inner.size=12:30"], Outer)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -61,6 +110,9 @@ def test_a_number_or_auto() -> None:
         (["out=x", "inner=3"], r"inner is a group of settings"),
         (["out=x", "inner.size=big"], r"inner.size=big: .*'big' .*could not be converted"),
         (["out=x", "inner.kind=c"], r"inner.kind=c: .*expected one of \['a', 'b'\]"),
+        (["out="], r"out= is required: where to"),
+        (["out=x", "urls=[[a]]"], r"urls=\[\[a\]\]: urls: a list in a list"),
+        (["out=${nothing}"], r"out: Interpolation key 'nothing' not found"),
         (["none.yaml"], r"none.yaml: no such configuration file"),
         (["--verbose"], r"--verbose: expected FILE.yaml, key=value"),
     ],
@@ -70,7 +122,23 @@ def test_a_wrong_call_says_what_is_wrong(words: list[str], message: str) -> None
         parse(words, Outer)
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "{", "a: [", "other: 1\n", "inner: {siz: 1}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a\n- b\n",
+        "{",
+        "a: [",
+        "other: 1\n",
+        "inner: {siz: 1}\n",
+        "out: a\nout: b\n",
+        "out:\n",
+        "out: [a]\n",
+        "out: {a: b}\n",
+        "inner: {share: null}\n",
+        "? [a]\n: b\n",
+        "\0",
+    ],
+)
 def test_a_wrong_file_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(text)
@@ -86,20 +154,24 @@ def test_a_wrong_call_is_one_line_and_status_one(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == "jobs.x: this is [bold]wrong[/bold]\n"
 
 
-@pytest.mark.parametrize("command", ["evaluate", "pack", "reduce"])
-def test_help_shows_every_setting_with_its_default(command: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", f"jobs.{command}", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
+def test_a_log_level_that_is_none_is_one_line_and_status_one() -> None:
+    run = command("reduce", "run=nowhere", LOG_LEVEL="loud")
+    assert run.returncode == 1
+    assert run.stderr == (
+        "jobs.reduce: LOG_LEVEL=LOUD: no such level; use DEBUG, INFO, WARNING, ERROR or CRITICAL\n"
     )
+
+
+@pytest.mark.parametrize("name", ["evaluate", "pack", "reduce"])
+def test_help_shows_every_setting_with_its_default(name: str) -> None:
+    run = command(name, "--help")
+    assert run.returncode == 0
     settings = [line for line in run.stdout.splitlines() if " = " in line]
     assert len(settings) >= 1
     for line in settings:
         default = line.split(" = ")[1].split("  (")[0]
         assert default == "(required)" or yaml.safe_load(default) is not Ellipsis
-    if command == "evaluate":
+    if name == "evaluate":
         assert "encoder.max_num_patches = 1024  (int)" in settings
         assert "run = (required)  (str)" in settings
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.results.intervals import mean_interval
 from jobs.pipeline.results.summary import SampleCounts, Summary, summarise_run
-from jobs.pipeline.run.rows import SCORES_SCHEMA, scores_schema
+from jobs.pipeline.run.rows import SCORES_SCHEMA
 
 Row = dict[str, Any]
 NAN = float("nan")
@@ -317,7 +317,8 @@ def test_a_part_still_being_written_is_not_read(tmp_path: Path) -> None:
 def test_parts_with_further_metrics_reduce_with_those_without() -> None:
     run = "memory://further"
     write_part(run, "plain", [sample()])
-    write_part(run, "more", [sample() | {"clip_i": 0.7}], schema=scores_schema(["clip_i"]))
+    schema = SCORES_SCHEMA.append(pa.field("clip_i", pa.float64()))
+    write_part(run, "more", [sample() | {"clip_i": 0.7}], schema=schema)
     assert summarise_run(run).counts.n == 2
 
 

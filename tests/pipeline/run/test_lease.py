@@ -32,8 +32,8 @@ def claim(run: RunDirectory, refresh_seconds: float = 0.1, expires_seconds: floa
     return Lease(run, lambda: None, refresh_seconds, expires_seconds)
 
 
-def write_lease(run: RunDirectory, holder: Holder, beats: int = 1) -> None:
-    run.write_lease({"holder": asdict(holder), "heartbeats": beats})
+def write_lease(run: RunDirectory, holder: Holder, heartbeats: int = 1) -> None:
+    run.write_lease({"holder": asdict(holder), "heartbeats": heartbeats})
 
 
 def holder_of(run: RunDirectory) -> Holder:
@@ -48,10 +48,10 @@ def beating(run: RunDirectory, holder: Holder) -> Iterator[None]:
     ended = threading.Event()
 
     def beat() -> None:
-        beats = 0
+        heartbeats = 0
         while not ended.is_set():
-            beats += 1
-            write_lease(run, holder, beats)
+            heartbeats += 1
+            write_lease(run, holder, heartbeats)
             time.sleep(0.02)
 
     thread = threading.Thread(target=beat)
@@ -130,6 +130,17 @@ def test_a_claim_is_kept_fresh_and_its_loss_is_noticed(run: RunDirectory) -> Non
         assert held.is_lost
     # It is the other's now.
     assert holder_of(run) == other
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{}", '{"host": "a"}', "{", ""])
+def test_a_file_that_no_driver_wrote_is_nobodys(run: RunDirectory, text: str) -> None:
+    path = Path(run.url) / "driver.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    assert run.read_lease() is None
+    with claim(run):
+        assert holder_of(run).pid == os.getpid()
+    assert not path.exists()
 
 
 def test_a_run_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:

@@ -73,7 +73,6 @@ IMAGES: dict[str, tuple[str, bytes]] = {
     "grey": ("png", png(GREY)),
     "grey with a transparent level": ("png", encoded(GREY, "PNG", transparency=100)),
     "grey and alpha": ("png", png(half_transparent(GREY))),
-    "16-bit grey": ("png", png(np.asarray(GREY).astype(np.uint16) * 257 + 131)),
     "16-bit grey and alpha": ("png", deep_png(half_transparent(GREY), 4)),
     "16-bit rgb": ("png", deep_png(RGB, 2)),
     "16-bit rgba": ("png", deep_png(half_transparent(RGB), 6)),
@@ -101,6 +100,11 @@ NO_IMAGES: dict[str, tuple[str, bytes, str]] = {
     "no bytes": ("webp", b"", "webp: 0 bytes"),
     "gif": ("png", encoded(PALETTE, "GIF"), "png: cannot identify image file"),
     "tiff": ("png", encoded(RGB, "TIFF"), "png: cannot identify image file"),
+    "16-bit grey": (
+        "png",
+        png(np.asarray(GREY).astype(np.uint16) * 257 + 131),
+        "png: grey in 16 bits, which would be clipped to 8; jobs.pack converts it",
+    ),
 }
 
 
@@ -110,8 +114,15 @@ def levels() -> np.ndarray:
 
 MASK = painted((120, 90), 11)[1]
 
+
+def cut_out(colour: str) -> bytes:
+    """One colour, and the mask in its alpha channel alone."""
+    image = Image.new("RGB", (120, 90), colour)
+    image.putalpha(Image.fromarray(MASK))
+    return png(image)
+
+
 MASKS: dict[str, bytes] = {
-    "another aspect": png(painted((90, 400), 5)[1]),
     "one pixel": png(np.full((1, 1), 255, np.uint8)),
     "grey levels": png(levels()),
     "zeros and ones": png(MASK // 255),
@@ -123,16 +134,30 @@ MASKS: dict[str, bytes] = {
     "rgb": png(Image.merge("RGB", [Image.fromarray(levels())] * 3)),
     "rgba": png(half_transparent(Image.fromarray(MASK).convert("RGB"))),
     "grey and alpha": png(half_transparent(Image.fromarray(MASK))),
+    "rgba, opaque": png(Image.fromarray(MASK).convert("RGBA")),
+    "a white cut-out": cut_out("white"),
+    "a black cut-out": cut_out("black"),
     "16-bit": png(MASK.astype(np.uint16) * 257),
     "16-bit, dim": png(MASK.astype(np.uint16)),
     "a jpeg": encoded(Image.fromarray(MASK), "JPEG"),
 }
+
+IN_ALPHA = ("rgba", "grey and alpha", "a white cut-out", "a black cut-out")
+"""Masks whose alpha channel is the mask."""
 
 NO_MASKS: dict[str, tuple[bytes | None, str]] = {
     "missing": (None, "mask.png: missing"),
     "text": (b"no mask", "mask.png: cannot identify image file"),
     "truncated": (png(MASK)[:-40], "mask.png: cannot be decoded: "),
     "no bytes": (b"", "mask.png: 0 bytes"),
+    "16-bit grey levels": (
+        png(levels().astype(np.uint16) * 257),
+        "mask.png: grey levels in more than 8 bits, which would be clipped; jobs.pack converts it",
+    ),
+    "another aspect": (
+        png(painted((90, 400), 5)[1]),
+        "mask.png: 90x400 is not of the aspect of its image, 120x90",
+    ),
     "an array": (b"\x93NUMPY\x01\x00", "mask.png: cannot identify image file"),
 }
 
@@ -147,6 +172,11 @@ def members(
         *of_mask,
         (f"{key}.{image[0]}", image[1]),
     ]
+
+
+def mask_of_size(size: tuple[int, int]) -> np.ndarray:
+    """The mask of an image of this (width, height)."""
+    return np.asarray(Image.fromarray(MASK).resize(size, Image.Resampling.NEAREST))
 
 
 def photo_of(masks: dict[str, bytes]) -> list[Member]:
@@ -167,11 +197,12 @@ def rows(
     image = ("png", png(OTHER))
     shard = []
     for name, (suffix, content) in IMAGES.items():
-        shard += members(name, (suffix, content), png(MASK), ["photo, grey levels"])
+        mask = png(mask_of_size(opened(content, "RGB").size))
+        shard += members(name, (suffix, content), mask, ["photo, grey levels"])
     for name, (suffix, content, _) in NO_IMAGES.items():
         shard += members(name, (suffix, content), png(MASK))
-    for name, mask in MASKS.items():
-        shard += members(f"mask, {name}", image, mask, [f"photo, {name}"])
+    for name, own in MASKS.items():
+        shard += members(f"mask, {name}", image, own, [f"photo, {name}"])
     for name, (nothing, _) in NO_MASKS.items():
         shard += members(f"mask, {name}", image, nothing)
     full = png(np.full((90, 120), 255, np.uint8))
@@ -204,7 +235,8 @@ def test_an_image_scores_as_the_authors_score_it_in_rgb(
 ) -> None:
     image = opened(IMAGES[name][1], "RGB")
     photo_mask = np.asarray(opened(MASKS["grey levels"], "L"))
-    theirs = oracle.score(RGB, photo_mask, image, MASK, PROMPT, "cat")
+    mask = mask_of_size(image.size)
+    theirs = oracle.score(RGB, photo_mask, image, mask, PROMPT, "cat")
     assert_as_the_authors(rows[name], theirs)
 
 
@@ -221,8 +253,10 @@ def test_what_is_no_image_is_named_with_its_member(
 def test_a_mask_of_image_and_photo_scores_as_the_authors_read_it(
     rows: dict[str, dict[str, Any]], oracle: Any, name: str
 ) -> None:
-    # As the README of their package reads a mask's file.
+    # As the README of their package reads a mask's file; of alpha it says nothing.
     mask = np.array(opened(MASKS[name], "L"))
+    if name in IN_ALPHA:
+        mask = np.array(opened(MASKS[name], "RGBA").getchannel("A"))
     theirs = oracle.score(RGB, mask, OTHER, mask, PROMPT, "cat")
     assert_as_the_authors(rows[f"mask, {name}"], theirs)
 

@@ -70,6 +70,22 @@ def test_directories_links_and_names_without_a_suffix_are_no_samples(tmp_path: P
     assert read(path) == []
 
 
+def test_names_that_begin_with_a_dot_are_no_samples_nor_between_a_samples_members(
+    tmp_path: Path,
+) -> None:
+    """As tars made on a Mac hold them."""
+    names = [
+        "._v1", "._v1/.DS_Store", ".DS_Store", "v1/.DS_Store", "v1/._a.jpg", "v1/a.jpg",
+        "v1/._a.json", "v1/a.json", "v1/.hidden.a.b.png", "./b.png", ".cache/c.png",
+    ]  # fmt: skip
+    samples = read(write_tar(tmp_path / "a.tar", [(name, b"x") for name in names]))
+    assert [(s.key, sorted(s.members), s.problem) for s in samples] == [
+        ("v1/a", ["jpg", "json"], None),
+        ("./b", ["png"], None),
+        (".cache/c", ["png"], None),
+    ]
+
+
 @pytest.mark.parametrize("compression", ["gz", "bz2", "xz"])
 def test_a_compressed_shard_reads_the_same(tmp_path: Path, compression: str) -> None:
     path = tmp_path / f"a.tar.{compression}"

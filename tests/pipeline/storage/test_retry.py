@@ -47,6 +47,7 @@ def failing(times: int, error: Exception) -> Callable[[], str]:
         OSError(errno.ESTALE, "Stale file handle"),
         library_error("botocore.exceptions", "EndpointConnectionError"),
         library_error("aiohttp.client_exceptions", "ClientPayloadError"),
+        library_error("httpx.errors", "ConnectError"),
     ],
 )
 def test_what_may_pass_is_asked_for_again_after_growing_pauses(
@@ -66,6 +67,7 @@ def test_what_may_pass_is_asked_for_again_after_growing_pauses(
         OSError(errno.ENOSPC, "No space left on device"),
         library_error("botocore.exceptions", "NoCredentialsError"),
         library_error("botocore.exceptions", "ParamValidationError"),
+        library_error("huggingface_hub.errors", "OfflineModeIsEnabled"),
     ],
 )
 def test_what_will_not_pass_is_an_error_at_once(error: Exception, pauses: list[float]) -> None:

@@ -12,12 +12,12 @@ import pytest
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from jobs.pipeline.errors import CallError, StorageError
-from jobs.pipeline.run import shard as shard_module
+from jobs.pipeline.evaluation import EvaluateConfig, check
 from jobs.pipeline.storage import streams
+from jobs.pipeline.storage.filesystem import refuse_memory
 from jobs.pipeline.storage.listing import expand
-from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.streams import STREAM_BLOCK_SIZE, open_stream
-from jobs.pipeline.storage.versions import Version, version_of
+from jobs.pipeline.storage.versions import version_of
 from jobs.pipeline.storage.writing import write_in_one_step
 
 
@@ -31,6 +31,79 @@ def test_globs_braces_and_lists_give_each_file_once_in_order(tmp_path: Path) -> 
         "a-2.tar",
         "a-0.tar",
     ]
+
+
+@pytest.fixture
+def bracketed(tmp_path: Path) -> Path:
+    """A directory with brackets in its name, and one that the name would match as a pattern."""
+    for name in ("d[1]", "d1"):
+        (tmp_path / name).mkdir()
+        for shard in ("g-0.tar", "g-1.tar", "x{1,2}.tar", "y[0].tar"):
+            (tmp_path / name / shard).touch()
+    return tmp_path / "d[1]"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("g-0.tar", ["g-0.tar"]),
+        ("g-{0..1}.tar", ["g-0.tar", "g-1.tar"]),
+        ("g-*.tar", ["g-0.tar", "g-1.tar"]),
+        ("g-[1].tar", ["g-1.tar"]),
+        ("x{1,2}.tar", ["x{1,2}.tar"]),
+        ("y[0].tar", ["y[0].tar"]),
+    ],
+)
+def test_a_path_that_is_there_literally_is_meant_literally(
+    bracketed: Path, name: str, found: list[str]
+) -> None:
+    paths = [str(bracketed / each) for each in found]
+    assert expand([f"{bracketed}/{name}"], "samples") == paths
+    assert expand([f"file://{bracketed}/{name}"], "samples") == paths
+
+
+def test_brackets_that_are_no_name_are_a_pattern(bracketed: Path) -> None:
+    above = bracketed.parent
+    assert expand([f"{above}/[c-d]1/g-0.tar"], "samples") == [f"{above}/d1/g-0.tar"]
+    with pytest.raises(CallError, match="a directory; name its shards"):
+        expand([str(bracketed)], "samples")
+    with pytest.raises(CallError, match="cannot be listed: Invalid pattern"):
+        expand([f"{above}/a**.tar"], "samples")
+
+
+def test_one_file_under_several_names_counts_once_and_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shard = tmp_path / "g.tar"
+    shard.touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other.tar").symlink_to(shard)
+    (tmp_path / "again").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names = [
+        "g.tar", "./folder/../g.tar", f"file://{shard}", f"file://{tmp_path}/folder/../g.tar",
+        "other.tar", "again/g.tar", "g*.tar",
+    ]  # fmt: skip
+    for name in names:
+        assert len(expand([name], "samples")) == 1
+    assert not caplog.messages
+    assert expand(names, "samples") == [str(shard)]
+    assert caplog.messages == [
+        f"samples: named more than once, counts once: {shard}, and 5 names more"
+    ]
+    caplog.clear()
+    assert expand(["other.tar", "g.tar"], "references") == [f"{tmp_path}/other.tar"]
+    expected = f"{tmp_path}/other.tar is {shard}"
+    assert caplog.messages == [f"references: named more than once, counts once: {expected}"]
+
+
+def test_results_are_not_kept_in_memory() -> None:
+    refuse_memory("s3://bucket/run", "run")
+    refuse_memory("run", "run")
+    with pytest.raises(CallError, match="run=memory://x: memory ends with this process"):
+        refuse_memory("memory://x", "run")
+    with pytest.raises(CallError, match="run=memory://x: memory ends"):
+        check(EvaluateConfig(run="memory://x"))
 
 
 def test_memory_urls_expand_as_paths_do() -> None:
@@ -80,19 +153,6 @@ def test_what_cannot_be_read_is_refused_with_its_name(
 def test_nothing_given_names_the_setting() -> None:
     with pytest.raises(CallError, match="references= is required"):
         expand([], "references")
-
-
-def test_credentials_never_reach_what_is_shown() -> None:
-    url = "https://user:secret@host:8080/a/b.tar?X-Amz-Signature=secret#secret"
-    assert redact(url) == "https://host:8080/a/b.tar"
-    assert redact("/plain/path#1.tar") == "/plain/path#1.tar"
-
-
-def test_an_azure_container_is_no_credential() -> None:
-    """Or two containers' shards would be committed as one."""
-    url = "abfs://container@account.dfs.core.windows.net/a.tar"
-    assert redact(url) == url
-    assert redact(url.replace("container", "user:secret")) == url.replace("container@", "")
 
 
 def test_a_file_that_changes_has_another_version(tmp_path: Path) -> None:
@@ -169,15 +229,6 @@ def test_a_stream_that_is_cut_off_is_an_error_and_not_a_shorter_file(
     assert content.startswith(read)
     assert len(read) <= cut_at
     assert caught.value.is_transient
-
-
-def test_shards_that_differ_only_in_a_signature_are_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """They would be committed as one."""
-    monkeypatch.setattr(shard_module, "version_of", lambda url: Version(1, ""))
-    with pytest.raises(CallError, match=r"^samples=https://h/a\.tar: given twice"):
-        shard_module.find_shards(["https://h/a.tar?sig=1", "https://h/a.tar?sig=2"])
 
 
 @pytest.mark.parametrize("scheme", ["", "memory://"])

@@ -1,0 +1,108 @@
+"""Many files that take their places together, and those that go with it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from fsspec import AbstractFileSystem
+
+from jobs.pipeline.errors import StorageError
+from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, join
+from jobs.pipeline.storage.retry import with_retries
+from jobs.pipeline.storage.writing import is_local
+
+log = logging.getLogger(__name__)
+
+
+class Replacement:
+    """Files written beside their places, in a folder `.replacement-...`, until all are there.
+
+    A context manager: leaving it removes what is beside. Local files are put in place by renames,
+    which are taken back if one fails. Object storage has none: there each file is copied to its
+    place in one step, and a failure between two of them leaves new files beside old ones.
+    """
+
+    def __init__(self, fs: AbstractFileSystem, folder: str) -> None:
+        """Of files in `folder`, which is made if it is not there."""
+        self._fs = fs
+        self._folder = folder
+        self._beside = join(folder, f".replacement-{uuid.uuid4().hex[:8]}")
+        self._is_local = is_local(fs)
+        self._is_new = False
+        self._names: list[str] = []
+
+    def __enter__(self) -> Replacement:
+        if self._is_local:
+            self._is_new = not Path(self._folder).exists()
+            Path(self._beside).mkdir(parents=True)
+        return self
+
+    def open(self, name: str) -> IO[bytes]:
+        """A file to write, whose place will be `name`."""
+        self._names.append(name)
+        return self._fs.open(join(self._beside, name), "wb")
+
+    def put_in_place(self, instead_of: Iterable[str]) -> None:
+        """Give all that was written its place, and remove the files of these names.
+
+        Raises:
+            StorageError, OSError: it cannot be done.
+        """
+        if self._is_local:
+            self._rename(instead_of)
+            return
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            list(pool.map(self._copy, self._names))
+            list(pool.map(self._remove, set(instead_of).difference(self._names)))
+
+    def _rename(self, instead_of: Iterable[str]) -> None:
+        folder, beside = Path(self._folder), Path(self._beside)
+        old = beside / "old"
+        old.mkdir()
+        steps = [(folder / name, old / name) for name in instead_of]
+        steps += [(beside / name, folder / name) for name in self._names]
+        done: list[tuple[Path, Path]] = []
+        try:
+            for source, target in steps:
+                source.rename(target)
+                done.append((source, target))
+        except BaseException:
+            for source, target in reversed(done):
+                target.rename(source)
+            raise
+
+    def _copy(self, name: str) -> None:
+        source, target = join(self._beside, name), join(self._folder, name)
+        with_retries(target, lambda: self._fs.cp_file(source, target))
+
+    def _remove(self, name: str) -> None:
+        path = join(self._folder, name)
+        with suppress(FileNotFoundError):
+            with_retries(path, lambda: self._fs.rm_file(path))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._is_local:
+            shutil.rmtree(self._beside, ignore_errors=True)
+            if error is not None and self._is_new:
+                with suppress(OSError):
+                    Path(self._folder).rmdir()
+            return
+        beside = self._beside.rpartition("/")[2]
+        try:
+            for name in self._names:
+                self._remove(join(beside, name))
+        except StorageError as failure:
+            log.warning("%s is left over: %s", self._beside, failure.reason)

@@ -1,0 +1,43 @@
+"""Single functions on a real cluster."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from jobs.pipeline.cluster.tasks import map_on_cluster, run_on_cluster
+from jobs.pipeline.errors import CallError, StorageError
+
+
+def share(whole: int, parts: int) -> int:
+    if not parts:
+        raise CallError("parts=0: expected a number from 1 on")
+    return whole // parts
+
+
+def elsewhere() -> int:
+    return os.getpid()
+
+
+def test_answers_come_in_the_order_of_the_calls(joined: None) -> None:
+    assert map_on_cluster(share, [(9, 3), (8, 2), (7, 7)]) == [3, 4, 1]
+    assert map_on_cluster(share, []) == []
+
+
+def test_it_runs_in_another_process(joined: None) -> None:
+    assert run_on_cluster(elsewhere) != os.getpid()
+
+
+def test_what_the_function_raises_is_raised_as_it_is(joined: None) -> None:
+    with pytest.raises(CallError, match=r"^parts=0: expected a number from 1 on$"):
+        run_on_cluster(share, 1, 0)
+
+
+def test_an_error_of_several_arguments_survives_the_way(joined: None) -> None:
+    def fail() -> None:
+        raise StorageError("s3://bucket", "access denied", is_transient=True)
+
+    with pytest.raises(StorageError, match=r"^s3://bucket: access denied$") as raised:
+        run_on_cluster(fail)
+    assert raised.value.is_transient

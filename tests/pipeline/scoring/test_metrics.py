@@ -1,0 +1,69 @@
+"""Which metrics a configuration asks for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jobs.pipeline.errors import CallError
+from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
+from jobs.pipeline.scoring.metrics import fingerprint_of, metrics_of
+from masc_core.comparators import COMPARATORS
+
+DEMO = EncoderConfig(name_or_path="demo")
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMPARATORS, "mean_colour", "tests.comparators.mean_colour:MeanColour")
+    monkeypatch.setitem(COMPARATORS, "tones", "tests.comparators.tones:Tones")
+    monkeypatch.setitem(COMPARATORS, "elsewhere", "a_package_that_is_not_here:Metric")
+
+
+def test_masc_comes_first_and_the_others_as_they_are_named() -> None:
+    metrics = metrics_of(DEMO, MetricConfig(extra=["tones", "mean_colour"]))
+    assert [metric.name for metric in metrics] == ["masc", "tones", "mean_colour"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["tones", "tones"], r"^metric\.extra=.*: a metric is named twice"),
+        (["fid"], r"^metric\.extra=fid: no such metric; known: .*mean_colour, tones"),
+        (["elsewhere"], r"^metric\.extra=elsewhere: No module named 'a_package_that_is_not_here'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_named_before_anything_is_loaded(
+    extra: list[str], said: str
+) -> None:
+    with pytest.raises(CallError, match=said):
+        metrics_of(DEMO, MetricConfig(extra=extra))
+
+
+def test_a_checkpoint_that_is_not_there_is_named_by_its_setting() -> None:
+    with pytest.raises(CallError, match=r"^encoder\.name_or_path=/nowhere: no such directory$"):
+        metrics_of(EncoderConfig(name_or_path="/nowhere"), MetricConfig())
+
+
+def test_the_fingerprint_tells_weights_and_settings_and_not_where_the_weights_lie(
+    naflex_checkpoint: Path, fixed_checkpoint: Path, tmp_path: Path
+) -> None:
+    def fingerprint(path: Path, metric: MetricConfig | None = None, pixels: int = 9) -> object:
+        metric = metric or MetricConfig()
+        encoder = EncoderConfig(name_or_path=str(path))
+        return fingerprint_of(metrics_of(encoder, metric), metric, pixels)
+
+    moved = shutil.copytree(naflex_checkpoint, tmp_path / "moved")
+    own = fingerprint(naflex_checkpoint)
+    assert fingerprint(moved) == own
+    assert fingerprint(fixed_checkpoint) != own
+    assert fingerprint(moved, pixels=10) != own
+    for other in (
+        MetricConfig(fg_threshold=0.4),
+        MetricConfig(stripper="none"),
+        MetricConfig(reference_reduction="max"),
+        MetricConfig(min_fg_fraction=0.1),
+    ):
+        assert fingerprint(moved, other) != own
