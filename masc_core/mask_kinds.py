@@ -53,5 +53,5 @@ def weights_of(
     if colon:
         return DERIVED[kind](masks[GIVEN], grid, float(amount), key)
     if name not in masks:
-        raise ValueError(f"mask.{name}.png: missing")
+        raise ValueError(f"mask.{name}.png: there is none")
     return mask_weights(masks[name], grid)
