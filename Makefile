@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed demo/made ## render a data set, score it, print the leaderboard
 	@$(BIN)/python -m jobs.evaluate conf/demo.yaml
 
-demo/made: jobs/render_demo.py $(wildcard jobs/demo/world/*.py) masc_core/demo_encoder/model.safetensors | $(VENV)/installed
+demo/made: jobs/render_demo.py jobs/demo/dataset.py $(wildcard jobs/demo/world/*.py) masc_core/demo_encoder/model.safetensors | $(VENV)/installed
 	@rm -rf demo/run
 	@$(BIN)/python -m jobs.render_demo out=demo/images
 	@$(BIN)/python -m jobs.pack manifest=demo/images/manifest.csv out=demo/shards shard_size=48 overwrite=true

@@ -63,7 +63,10 @@ def _verdict(config: EvaluateConfig, outcome: Outcome[Summary]) -> int:
     )
     for kind, warned in outcome.warnings.items():
         log.warning("%d %s; the first is %s", warned.n, CURES[kind], warned.example)
-    log.info("scores, tables and leaderboard: %s", redact(absolute(config.run)))
+    log.info(
+        "scores, tables and leaderboard: %s (%d parts, %d of them of shards that this call named)",
+        *(redact(absolute(config.run)), outcome.result.parts, outcome.result.named_parts),
+    )
     if outcome.n_set_aside:
         log.error("shards were set aside (see failed/); the same call tries them again")
         return EXIT_INCOMPLETE

@@ -1,4 +1,4 @@
-"""`python -m jobs.reduce run=RUN`: from the scores of a run to a verdict per model and concept."""
+"""`python -m jobs.reduce run=RUN`: from the scores of runs to a verdict per model and concept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.settings import setting
-from jobs.pipeline.results.leaderboard import print_leaderboard
-from jobs.pipeline.results.summary import summarise_run
+from jobs.pipeline.errors import CallError
+from jobs.pipeline.results.leaderboard import further_scores, print_leaderboard
+from jobs.pipeline.results.summary import summarise_runs
 from jobs.pipeline.storage.filesystem import join
 from jobs.pipeline.storage.redaction import redact
 
@@ -19,23 +20,37 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ReduceConfig:
-    run: str = setting(help="directory of results: its scores/ are read, its summary/ is written")
+    run: list[str] = setting([], "directories of results, whose scores/ are reduced as one")
+    out: str | None = setting(None, "directory of the summary; null is summary/ in the one run")
+    show: list[str] = setting([], "score columns to print beside CP and PF; all are in the summary")
+    prune: bool = setting(False, "remove parts whose shard is gone or has changed")
 
 
-def reduce_run(config: ReduceConfig, as_json: bool) -> int:
-    """Reduce the scores of a run to a leaderboard and to tables per model and per concept."""
-    summary = summarise_run(config.run)
-    log.info("wrote %s", join(redact(config.run), "summary"))
+def reduce_runs(config: ReduceConfig, as_json: bool) -> int:
+    """Reduce the scores of runs to a leaderboard and to tables per model and per concept."""
+    if not config.run:
+        raise CallError("run= is required: directories of results (see --help)")
+    if config.out is None and len(config.run) > 1:
+        raise CallError("out= is required where there are several runs: directory of the summary")
+    out = join(config.run[0], "summary") if config.out is None else config.out
+    summary = summarise_runs(config.run, out, prune_stale=config.prune)
+    known = further_scores(summary.model)
+    for name in config.show:
+        if name not in known:
+            raise CallError(
+                f"show={name}: no such score column; known: {', '.join(known) or 'none'}"
+            )
+    log.info("wrote %s", redact(out))
     if as_json:
         sys.stdout.write(summary.to_json())
     else:
-        print_leaderboard(summary.model)
+        print_leaderboard(summary.model, config.show)
     return EXIT_DONE
 
 
 def main() -> int:
     """The command line."""
-    return run_command("reduce", ReduceConfig, reduce_run, sys.argv[1:])
+    return run_command("reduce", ReduceConfig, reduce_runs, sys.argv[1:])
 
 
 if __name__ == "__main__":

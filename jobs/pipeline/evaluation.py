@@ -37,6 +37,7 @@ class EvaluateConfig:
     references: list[str] = setting([], "reference shards: URLs, brace ranges, globs")
     run: str = setting(help="directory of results; the same call goes on where it stopped")
     overwrite: bool = setting(False, "remove what `run` holds and start anew")
+    prune: bool = setting(False, "remove parts of `run` whose shard is gone or has changed")
     encoder: EncoderConfig = section(EncoderConfig)
     metric: MetricConfig = section(MetricConfig)
     workers: WorkersConfig = section(WorkersConfig)
@@ -137,11 +138,13 @@ class Scoring:
         """The summary of the run; on the cluster, where the parts are near, if there is one."""
         if not run.parts():
             raise Incomplete("no shard could be scored; failed/ in the run says why")
-        return run_on_cluster(summarise_run, run.url) if is_on_cluster else summarise_run(run.url)
+        named = {shard.id: shard.url for shard in self.shards}
+        call = (run.url, named, self._config.prune)
+        return run_on_cluster(summarise_run, *call) if is_on_cluster else summarise_run(*call)
 
     def counted(self, summary: Summary) -> Mapping[str, Any]:
-        """The rows by status."""
-        return {"counts": asdict(summary.counts)}
+        """The rows by status, and the parts that do not count."""
+        return {"counts": asdict(summary.counts), "stale_parts": summary.stale_parts}
 
     def _complete(self, digests: Sequence[str | None]) -> None:
         """Note the contents of the references, as far as they are known."""

@@ -14,6 +14,7 @@ from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from tests.benchmarks import (
+    coverage,
     efficiency,
     input_side,
     many_gpus,
@@ -52,6 +53,8 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "efficiency": lambda: efficiency.of_the_encoder(base(), rounds),
         "linear": lambda: scoring.linearity(folder, base(), max(1, rounds - 1), 6),
         "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),
+        "reduce-large": lambda: reducing.in_little_memory(folder, 100_000_000, 1_000),
+        "coverage": lambda: [*coverage.of_intervals(), *coverage.cost(models=100, columns=10)],
         "input": lambda: input_side.in_a_worker(folder, 128),
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),

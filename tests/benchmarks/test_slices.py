@@ -12,6 +12,7 @@ import torch
 
 from tests.benchmarks import (
     arithmetic,
+    coverage,
     efficiency,
     input_side,
     many_gpus,
@@ -34,6 +35,19 @@ def test_the_reducers_slice_reads_every_row(tmp_path: Path) -> None:
     assert figures[0].value > 0
     summary = json.loads((tmp_path / "reduce-10000" / "summary" / "summary.json").read_text())
     assert summary["counts"]["n"] == 10_000
+
+
+def test_the_memory_of_the_reducer_is_measured(tmp_path: Path) -> None:
+    seconds, peak = reducing.in_little_memory(tmp_path, 1_000, 2)
+    assert seconds.value > 0
+    assert 0.05 < peak.value < 1
+
+
+def test_the_intervals_slice_has_a_line_for_each_number_of_concepts() -> None:
+    shares = list(coverage.of_intervals(draws=3))
+    assert len(shares) == 14
+    assert all(0 <= figure.value <= 100 for figure in shares)
+    assert [figure.value > 0 for figure in coverage.cost(models=2, columns=2)] == [True] * 3
 
 
 def test_the_input_sides_slice_measures_every_format(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.results.test_summary import sample, unscored, write_part
+from tests.pipeline.results.test_summary import sample, schema_with, unscored, write_part
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +43,54 @@ def test_json_is_the_one_document_on_stdout(run: Path) -> None:
     document = json.loads(done.stdout)
     assert document["counts"] == {"n": 4, "n_ok": 3, "n_skipped": 0, "n_error": 1}
     assert done.stdout == (run / "summary" / "summary.json").read_text()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A run of one more model, with a further score."""
+    rows = [sample("other", concept, 0.5) | {"cp.leak": 0.25} for concept in ("a", "b")]
+    write_part(str(tmp_path / "other"), "three", rows, schema=schema_with("cp.leak"))
+    return tmp_path / "other"
+
+
+def test_several_runs_are_reduced_as_one(run: Path, other: Path, tmp_path: Path) -> None:
+    done = reduce(f"run=[{run},{other}]", f"out={tmp_path}/both", "show=[cp.leak]")
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = done.stdout.splitlines()
+    assert "cp.leak (95 % CI)" in header
+    assert [row.split()[1] for row in rows] == ["good", "other", "poor"]
+    assert "cp.leak in 1 of 3 parts" in done.stderr
+    assert f"wrote {tmp_path}/both" in done.stderr
+    assert (tmp_path / "both" / "leaderboard.md").is_file()
+    assert not (run / "summary").exists() and not (other / "summary").exists()
+
+
+def test_several_runs_need_a_place_for_their_summary(run: Path, other: Path) -> None:
+    done = reduce(f"run=[{run},{other}]")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "out= is required" in line
+
+
+def test_a_score_column_that_is_not_there_is_one_line_that_names_those_that_are(
+    other: Path,
+) -> None:
+    done = reduce(f"run={other}", "show=clip_i")
+    assert done.returncode == 1
+    assert "show=clip_i: no such score column; known: cp.leak" in done.stderr
+
+
+def test_parts_whose_shard_is_gone_are_left_out_and_removed_when_asked(run: Path) -> None:
+    source = {"url": f"{run.parent}/gone.tar", "size": 1, "tag": "1"}
+    footer = json.dumps({"fingerprint": {"weights": "w"}, "source": source})
+    write_part(str(run), "stale", [sample("stale")], footer)
+    done = reduce(f"run={run}")
+    assert done.returncode == 0, done.stderr
+    assert "stale" not in done.stdout
+    assert "stale.parquet (gone)" in done.stderr
+    assert (run / "scores" / "stale.parquet").exists()
+    assert reduce(f"run={run}", "prune=true").returncode == 0
+    assert not (run / "scores" / "stale.parquet").exists()
 
 
 def test_a_run_that_is_not_there_is_one_line_and_status_1(tmp_path: Path) -> None:

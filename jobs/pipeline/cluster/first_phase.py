@@ -83,7 +83,8 @@ class FirstPhase:
     def lost(self, error: ObjectLostError) -> None:
         """What was stored of an input was on a node that is gone: it is read again."""
         for number in [n for n, ref in self._stored.items() if ref.hex() == error.object_ref_hex]:
-            log.warning("%s was lost with a node", self._named(number))
+            redacted = redact(self.url(number))
+            log.warning("%s %s were lost with a node", self._job.inputs_setting, redacted)
             del self._stored[number]
             self._waiting.append(number)
 

@@ -1,8 +1,10 @@
 """The verdict per model as people read it: in the terminal, and as Markdown.
 
-Models are ranked by the product of their mean CP and mean PF, the figure that DreamBench++ ranks
-by; models without one come last and have no rank. A column of rows that were not scored shows only
-where some model has such rows.
+Models whose mean CP and mean PF are both positive are ranked by the product of the two, the figure
+that DreamBench++ ranks by. Of two means that are not positive a product says nothing (the worse
+they are, the higher it is), so those models follow, by the sum of their means; models without one
+of the means come last and have no rank. A column of rows that were not scored, or whose prompt kept
+its subject, shows only where some model has such rows.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from __future__ import annotations
 import html
 import math
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -24,78 +28,151 @@ UNKNOWN_MODEL = "(unknown)"
 """The name that rows without a model (their JSON could not be read) go under."""
 ABSENT = "–"  # noqa: RUF001 - the dash of a table, not a minus
 NO_EDGE = 1_000
-NOT_SCORED = {
-    "n_skipped": "skipped",
-    "n_error": "errors",
-    "n_cp_nan": "CP NaN",
-    "n_pf_nan": "PF NaN",
-}
+PRODUCT = "CP×PF"  # noqa: RUF001 - a product
+INDENT = "   "
+RANKED_BY_SUM = (
+    f"Models with a mean that is not positive stand after the others, by the sum of their means; "
+    f"their {PRODUCT} ranks nothing."
+)
 
 
-def leaderboard(model: pa.Table) -> Table:
-    """The `model` table of a summary for the terminal, best model first."""
-    headers, rows = _cells(model)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for header, *cells in zip(headers, *rows, strict=True):
-        if header == "model":
-            table.add_column(header, overflow="fold", min_width=len(UNKNOWN_MODEL))
-        else:
-            # A number cut short is another number: it keeps its width, the model's name folds.
-            width = max(len(cell) for cell in [header, *cells])
-            table.add_column(header, justify="right", no_wrap=True, min_width=width)
-    for cells in rows:
-        # Text, so that brackets in a model's name are not taken for rich's markup.
-        table.add_row(*map(Text, cells))
-    return table
+def leaderboard(model: pa.Table, further: Sequence[str] = ()) -> Leaderboard:
+    """The `model` table of a summary for the terminal, best model first.
+
+    Args:
+        model: as `Summary.model`.
+        further: score columns to show beside CP and PF; a dash where there are none yet.
+    """
+    return Leaderboard(*_cells(model, further), _has_rank_by_sum(model))
 
 
-def print_leaderboard(model: pa.Table) -> None:
+def print_leaderboard(model: pa.Table, further: Sequence[str] = ()) -> None:
     """Print the `model` table of a summary on stdout; a file or a pipe has no edge to fold at."""
     width = None if sys.stdout.isatty() else NO_EDGE
-    Console(width=width).print(leaderboard(model), crop=False)
+    Console(width=width).print(leaderboard(model, further), crop=False)
 
 
-def markdown(model: pa.Table) -> str:
-    """The `model` table of a summary as a Markdown document, best model first."""
-    headers, rows = _cells(model)
+def markdown(model: pa.Table, notes: Iterable[str] = ()) -> str:
+    """The `model` table of a summary as a Markdown document, with all its score columns.
+
+    Args:
+        model: as `Summary.model`.
+        notes: lines to stand below.
+    """
+    headers, rows = _cells(model, further_scores(model))
     rules = [":--" if header == "model" else "--:" for header in headers]
     body = [[rank, _escape_markdown(name), *figures] for rank, name, *figures in rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [headers, rules, *body])
+    listed = "".join(f"\n- {_escape_markdown(printable(note))}." for note in notes)
     return (
         f"# Leaderboard\n\n{table}\n\n"
-        "Means over samples. Intervals are 95 %, from a bootstrap over concepts. "
-        "Ranked by CP×PF, the product of the two means.\n"  # noqa: RUF001 - a product
+        "Means over samples. Intervals are 95 %, over concepts; a dash is too few concepts to "
+        f"tell. Ranked by {PRODUCT}, the product of the two means. {RANKED_BY_SUM}\n"
+        + (f"{listed}\n" if listed else "")
     )
 
 
-def _cells(model: pa.Table) -> tuple[list[str], list[list[str]]]:
+def further_scores(model: pa.Table) -> list[str]:
+    """The score columns of a summary's `model` table, but for CP and PF."""
+    ending = "_macro"
+    scores = [name.removesuffix(ending) for name in model.column_names if name.endswith(ending)]
+    return [score for score in scores if score not in ("cp", "pf")]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """What rich prints: a table where names have room beside the figures, else line below line."""
+
+    headers: list[str]
+    rows: list[list[str]]
+    """A rank, a model and its figures each."""
+    has_rank_by_sum: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """A number cut short is another number: it keeps its width, whatever the terminal's."""
+        table = self._table()
+        if (
+            console.measure(table, options=options.update(width=NO_EDGE)).minimum
+            <= options.max_width
+        ):
+            yield table
+        else:
+            yield from self._stacked()
+        if self.has_rank_by_sum:
+            yield Text(RANKED_BY_SUM, style="dim")
+
+    def _table(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+        for header, *cells in zip(self.headers, *self.rows, strict=True):
+            if header == "model":
+                table.add_column(header, overflow="fold", min_width=len(UNKNOWN_MODEL))
+            else:
+                width = max(len(cell) for cell in [header, *cells])
+                table.add_column(header, justify="right", no_wrap=True, min_width=width)
+        for cells in self.rows:
+            # Text, so that brackets in a model's name are not taken for rich's markup.
+            table.add_row(*map(Text, cells))
+        return table
+
+    def _stacked(self) -> Iterable[Text]:
+        width = max(map(len, self.headers[2:]))
+        for rank, name, *figures in self.rows:
+            yield Text(f"{rank} {name}", overflow="fold")
+            for header, figure in zip(self.headers[2:], figures, strict=True):
+                yield Text(f"{INDENT}{header:<{width}} {figure}", overflow="fold")
+
+
+def _cells(model: pa.Table, further: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Headers and, best model first, each model's row of plain text."""
     models = sorted(model.to_pylist(), key=_rank_key)
-    shown = [column for column in NOT_SCORED if any(row[column] for row in models)]
-    headers = ["#", "model", "n", "CP (95 % CI)", "PF (95 % CI)", "CP×PF"]  # noqa: RUF001
-    rows = [
-        [
-            str(rank) if _is_number(row["cp_x_pf"]) else ABSENT,
-            UNKNOWN_MODEL if row["model"] is None else printable(row["model"]),
-            f"{row['n']:,}",
-            _with_interval(row, "cp"),
-            _with_interval(row, "pf"),
-            _number(row["cp_x_pf"]),
-            *(f"{row[column]:,}" for column in shown),
-        ]
-        for rank, row in enumerate(models, start=1)
-    ]
-    return headers + [NOT_SCORED[column] for column in shown], rows
+    titles = {"cp": "CP", "pf": "PF", **{score: score for score in further}}
+    not_scored = {
+        "n_skipped": "skipped",
+        "n_error": "errors",
+        **{f"n_{score}_nan": f"{title} NaN" for score, title in titles.items()},
+        "n_subject_missing": "subject missing",
+        "n_subject_not_found": "subject not found",
+    }
+    shown = [column for column in not_scored if any(row.get(column) for row in models)]
+    intervals = [f"{title} (95 % CI)" for title in titles.values()]
+    headers = ["#", "model", "n", *intervals[:2], PRODUCT, *intervals[2:]]
+    rows = []
+    for rank, row in enumerate(models, start=1):
+        figures = [_with_interval(row, score) for score in titles]
+        rows.append(
+            [
+                str(rank) if _is_number(row["cp_x_pf"]) else ABSENT,
+                UNKNOWN_MODEL if row["model"] is None else printable(row["model"]),
+                f"{row['n']:,}",
+                *figures[:2],
+                _number(row["cp_x_pf"]),
+                *figures[2:],
+                *(ABSENT if row[column] is None else f"{row[column]:,}" for column in shown),
+            ]
+        )
+    return headers + [not_scored[column] for column in shown], rows
 
 
-def _rank_key(row: dict[str, Any]) -> tuple[bool, float, bool, str]:
-    figure = row["cp_x_pf"]
-    ranked = _is_number(figure)
-    return not ranked, -figure if ranked else 0.0, row["model"] is None, row["model"] or ""
+def _rank_key(row: dict[str, Any]) -> tuple[int, float, bool, str]:
+    """Models in this order are best first."""
+    name = row["model"] is None, row["model"] or ""
+    if not _is_number(row["cp_x_pf"]):
+        return 2, 0.0, *name
+    if _is_positive(row):
+        return 0, -row["cp_x_pf"], *name
+    return 1, -(row["cp_mean"] + row["pf_mean"]), *name
+
+
+def _is_positive(row: dict[str, Any]) -> bool:
+    return row["cp_mean"] > 0 and row["pf_mean"] > 0
+
+
+def _has_rank_by_sum(model: pa.Table) -> bool:
+    return any(_is_number(row["cp_x_pf"]) and not _is_positive(row) for row in model.to_pylist())
 
 
 def _with_interval(row: dict[str, Any], score: str) -> str:
-    mean, low, high = (row[f"{score}_{column}"] for column in ("mean", "ci_low", "ci_high"))
+    mean, low, high = (row.get(f"{score}_{column}") for column in ("mean", "ci_low", "ci_high"))
     if not _is_number(low):
         return _number(mean)
     return f"{_number(mean)} [{_number(low)}, {_number(high)}]"

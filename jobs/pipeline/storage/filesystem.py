@@ -53,6 +53,12 @@ def open_filesystem(url: str, keeps_listings: bool = True) -> tuple[AbstractFile
     return fs, path
 
 
+def is_local(fs: AbstractFileSystem) -> bool:
+    """Whether its paths are those of this machine."""
+    protocol = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
+    return "file" in protocol
+
+
 def scheme_of(url: str) -> str:
     """The scheme of a URL, `file` for a plain path.
 

@@ -123,5 +123,11 @@ def _without_literal_globs(fs: AbstractFileSystem, pattern: str) -> str:
 
 def _found(fs: AbstractFileSystem, url: str, path: str) -> _Found:
     if scheme_of(url) == "file":
-        return _Found(absolute(path), os.path.realpath(path))
+        return _Found(absolute(path), file_of(path))
     return _Found(url, fs.unstrip_protocol(path))
+
+
+def file_of(url: str) -> str:
+    """What tells one file from another, whatever it is called: its real path, where it has one."""
+    path = url.removeprefix("file://")
+    return url if "://" in path else os.path.realpath(path)

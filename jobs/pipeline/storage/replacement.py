@@ -15,9 +15,8 @@ from typing import IO
 from fsspec import AbstractFileSystem
 
 from jobs.pipeline.errors import StorageError
-from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, join
+from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, is_local, join
 from jobs.pipeline.storage.retry import with_retries
-from jobs.pipeline.storage.writing import is_local
 
 log = logging.getLogger(__name__)
 

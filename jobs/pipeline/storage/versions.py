@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.pipeline.storage.filesystem import open_filesystem, scheme_of
+from fsspec import AbstractFileSystem
+
+from jobs.pipeline.storage.filesystem import is_local, open_filesystem
 from jobs.pipeline.storage.redaction import redact
-from jobs.pipeline.storage.retry import with_retries
+from jobs.pipeline.storage.retry import ATTEMPTS, with_retries
 
 TAGS = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", "xet_hash")
 """What storages call their tag of a content; the last two are Hugging Face's."""
@@ -32,10 +34,20 @@ def version_of(url: str) -> Version:
         StorageError: the storage does not say.
     """
     fs, path = open_filesystem(url)
-    info: dict[str, Any] = with_retries(redact(url), lambda: fs.info(path))
+    return version_at(fs, path, redact(url))
+
+
+def version_at(fs: AbstractFileSystem, path: str, what: str, attempts: int = ATTEMPTS) -> Version:
+    """The present version of the file at `path`; `what` names it in errors.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: the storage does not say.
+    """
+    info: dict[str, Any] = with_retries(what, lambda: fs.info(path), attempts)
     tag = next((info[name] for name in TAGS if info.get(name)), None)
     if tag is None and "mtime" in info:
-        tag = f"{Path(path).stat().st_mtime_ns}" if scheme_of(url) == "file" else info["mtime"]
+        tag = f"{Path(path).stat().st_mtime_ns}" if is_local(fs) else info["mtime"]
     if tag is None:
         tag = info.get("LastModified") or info.get("updated") or info.get("created") or ""
     return Version(info.get("size"), str(tag).strip('"'))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fsspec import AbstractFileSystem
 
+from jobs.pipeline.storage.filesystem import is_local
 from jobs.pipeline.storage.retry import ATTEMPTS, with_retries
 
 
@@ -37,9 +38,3 @@ def _write_locally(path: str, content: bytes) -> None:
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def is_local(fs: AbstractFileSystem) -> bool:
-    """Whether its paths are those of this machine."""
-    protocol = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
-    return "file" in protocol

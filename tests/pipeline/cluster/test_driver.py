@@ -61,7 +61,10 @@ class ScriptedWorker:
         return name, None
 
     def share(self, shared: str, stored: list[Any]) -> None:
-        (Path(self._run.url) / "shared").write_text(shared)
+        # In one step: a worker that is not needed any more may be killed meanwhile.
+        written = Path(self._run.url) / f"shared-{os.getpid()}"
+        written.write_text(shared)
+        written.rename(Path(self._run.url) / "shared")
 
     @ray.method(concurrency_group="shards")
     def process(self, shard: Shard) -> ShardReport:
