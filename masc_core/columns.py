@@ -8,12 +8,13 @@ siglip2_t                 full pool against the whole prompt
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
 from masc_core.aggregators import AGGREGATORS, TAKES_BLUR
+from masc_core.mask_names import check_mask_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,26 @@ def parse_columns(names: Iterable[str]) -> ExtraColumns:
         else:
             raise ValueError(f"{name}: no such column")
     return ExtraColumns(tuple(pooled), tuple(aggregated), asks_global)
+
+
+def check_names(masks: Sequence[str], extra: Sequence[str]) -> None:
+    """Fail now for a name of `metric.masks` or `metric.extra` that there is not.
+
+    Raises:
+        ValueError: the message says what there is.
+    """
+    for name in masks:
+        check_mask_name(name)
+    for name in extra:
+        try:
+            parse_columns([name])
+        except ValueError as error:
+            if "no such column" not in str(error):
+                raise
+            known = ", ".join(known_columns())
+            raise ValueError(
+                f"extra={list(extra)!r}: no such column {name!r}; known: {known}"
+            ) from error
 
 
 def compares(name: str) -> bool:

@@ -118,7 +118,8 @@ class ExtraScores:
             for name in self.masks
         ]
         of_pools = [POOLS[pool](prepared.weights, threshold) for pool in self.columns.pools]
-        return torch.stack([*of_masks, *of_pools])
+        each = [*of_masks, *of_pools]
+        return torch.stack(each) if each else everything[None][:0]
 
     def score(
         self,

@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 
 from masc_core import defaults
+from masc_core.columns import check_names
 from masc_core.encoder import Encoder, Grid
 from masc_core.extra_scores import ExtraScores, PerReference, Values
 from masc_core.masks import MaskLike, as_mask, foreground_fraction, mask_weights
@@ -76,6 +77,7 @@ class MaSC:
             ImportError: `stripper="spacy"` without the package it needs.
         """
         _require_settings(fg_threshold, stripper, reference_reduction)
+        check_names(masks, extra)
         if isinstance(model_id, str | Path):
             model_id = Encoder.from_pretrained(
                 str(model_id), dtype=dtype, device=device, max_num_patches=naflex_max_patches
@@ -107,6 +109,7 @@ class MaSC:
         """Load a checkpoint; the arguments are `Encoder.from_pretrained`'s and the metric's."""
         # Before the weights are read, which takes its time.
         _require_settings(fg_threshold, stripper, reference_reduction)
+        check_names(masks, extra)
         encoder = Encoder.from_pretrained(
             name_or_path,
             revision=revision,

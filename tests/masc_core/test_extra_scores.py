@@ -289,8 +289,8 @@ def test_what_has_no_background_or_no_foreground_is_not_a_number(
         (["given", "dilate:0.5"], [], "dilate:0.5: expected pixels, 1 to"),
         (["given", "grow:5"], [], "grow:5: no such mask; dilate, erode, drop take an amount"),
         (["given", "a.b"], [], "'a.b': not the NAME of a member"),
-        (["given"], ["pf.bg.none"], "pf.bg.none: no such column"),
-        (["given"], ["cp.leak:5"], "cp.leak:5: no such column"),
+        (["given"], ["pf.bg.none"], "no such column 'pf.bg.none'; known: pf.bg.stripped"),
+        (["given"], ["cp.leak:5"], "no such column 'cp.leak:5'"),
         (["given"], ["cp.weighted_maxcos:x"], "expected a blur in pixels"),
     ],
 )

@@ -21,9 +21,9 @@ def metrics_of(encoder: EncoderConfig, metric: MetricConfig) -> tuple[Metric, ..
         CallError: a checkpoint that cannot be used, a name that is not known, a package that is not
             installed, or a column that comes twice.
     """
-    for setting, names in (("masks", metric.masks), ("extra", metric.extra)):
+    for setting, names, of in (("masks", metric.masks, "mask"), ("extra", metric.extra, "metric")):
         if len(set(names)) != len(names):
-            raise CallError(f"metric.{setting}={names}: a name comes twice")
+            raise CallError(f"metric.{setting}={names}: a {of} is named twice")
     if GIVEN not in metric.masks:
         raise CallError(f"metric.masks={metric.masks}: {GIVEN} is always among them")
     try:
