@@ -18,7 +18,7 @@ from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_TOO_MANY_ERRORS
 from jobs.pipeline.errors import Incomplete
 from jobs.pipeline.evaluation import EvaluateConfig, evaluate
-from jobs.pipeline.results.leaderboard import print_leaderboard
+from jobs.pipeline.results.leaderboard import further_scores, print_leaderboard
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.scoring.warnings import CURES
 from jobs.pipeline.storage.filesystem import absolute
@@ -47,7 +47,8 @@ def _show(config: EvaluateConfig, outcome: Outcome[Summary], as_json: bool) -> N
     """The result, on stdout."""
     summary = outcome.result
     if not as_json:
-        print_leaderboard(summary.model)
+        known = further_scores(summary.model)
+        print_leaderboard(summary.model, [name for name in config.metric.extra if name in known])
         return
     run = redact(absolute(config.run))
     document = {"run": run, "n_shards_set_aside": outcome.n_set_aside, **summary.document()}

@@ -1,38 +1,84 @@
-"""Further columns from the same forward pass: one function each, known by the name of its column.
+"""Ways of turning the patch tokens of a reference and a generation into one score.
 
-What needs no other network than the encoder lives here: it sees the patch tokens that CP and PF
-were made from, and costs no forward pass of its own.
+MaSC's own is the masked max-cosine (`similarity`). Those here are what the paper holds it against
+(MaSC, arXiv 2605.22469, table of aggregators), and `leak`, which tells a copied background. All of
+them read the one matrix of cosines; a name of `AGGREGATORS` and, where it takes one, `:ARGUMENT`
+make the column `cp.NAME`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-    from masc_core.encoder import Encoder
-    from masc_core.records import Prepared
-
 
 @dataclass(frozen=True)
-class EncodedBatch:
-    """Generations of one patch grid after their forward pass."""
+class Pair:
+    """A reference and a generation after their forward passes."""
 
-    encoder: Encoder
-    tokens: torch.Tensor
-    """(B, N, D) patch tokens, in the encoder's dtype, on its device."""
-    prepared: Sequence[Prepared]
-    """The B generations."""
-    references: Sequence[Sequence[torch.Tensor]]
-    """Of what each is scored against, the foreground patch tokens, float32 (R, D) of unit
-    length."""
+    cosines: torch.Tensor
+    """float32 (R, N): every patch of the reference against every patch of the generation."""
+    reference_weights: torch.Tensor
+    """float32 (R,) in [0, 1]: the reference's mask on its patch grid."""
+    generation_weights: torch.Tensor
+    """float32 (N,) in [0, 1]: the generation's."""
+    fg_threshold: float
+    """A reference patch above it is foreground; a generation patch at it or above."""
+    blurred_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    """The reference's mask blurred, by the blur's sigma as it was written."""
 
 
-Aggregator = Callable[[EncodedBatch], list[float]]
-"""One score a generation of the batch; NaN where it is undefined."""
+def global_maxcos(pair: Pair) -> float:
+    """Every reference patch counts, not only the foreground: the mean of the largest cosines."""
+    return float(pair.cosines.amax(dim=1).mean())
 
-AGGREGATORS: dict[str, Aggregator] = {}
-"""By the name that `metric.extra` and the column of `scores/` use."""
+
+def weighted_maxcos(pair: Pair, blur: str | None = None) -> float:
+    """No threshold: the mean of the largest cosines, weighted by the mask. NaN for an empty
+    mask."""
+    weights = pair.reference_weights if blur is None else pair.blurred_weights[blur]
+    total = float(weights.sum())
+    return float((weights * pair.cosines.amax(dim=1)).sum()) / total if total > 0 else math.nan
+
+
+def recall_fg(pair: Pair) -> float:
+    """Of the mutual nearest neighbours whose reference patch is foreground, the share whose
+    generation patch is too; 0 when there is none."""
+    nearest = pair.cosines.argmax(dim=1)  # (R,) of the generation
+    back = pair.cosines.argmax(dim=0)  # (N,) of the reference
+    is_mutual = back[nearest] == nearest.new_tensor(range(len(nearest)))
+    matched = is_mutual & (pair.reference_weights > pair.fg_threshold)
+    if not matched.any():
+        return 0.0
+    is_foreground = pair.generation_weights[nearest[matched]] > pair.fg_threshold
+    return float(is_foreground.float().mean())
+
+
+def leak(pair: Pair) -> float:
+    """The background of the reference, met in the background of the generation: the mean of the
+    largest cosines between the two. NaN where either has none.
+
+    High beside a high CP and a low PF, it is a reference that was handed back.
+    """
+    reference = pair.reference_weights <= pair.fg_threshold
+    generation = pair.generation_weights < pair.fg_threshold
+    if not (reference.any() and generation.any()):
+        return math.nan
+    return float(pair.cosines[reference][:, generation].amax(dim=1).mean())
+
+
+AGGREGATORS: dict[str, Callable[..., float]] = {
+    "global_maxcos": global_maxcos,
+    "weighted_maxcos": weighted_maxcos,
+    "recall_fg": recall_fg,
+    "leak": leak,
+}
+"""By the name after `cp.`. In [-1, 1], but `recall_fg` in [0, 1]."""
+
+TAKES_BLUR = frozenset({"weighted_maxcos"})
+"""Those with an argument: the sigma of a Gaussian, in pixels at patch-aligned resolution."""

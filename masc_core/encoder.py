@@ -31,6 +31,7 @@ class Encoder:
         is_naflex: whether the image size is free, within a patch budget.
         max_num_patches: that budget; for a fixed-size encoder the patches of its image size.
         dim: width D of patch tokens and embeddings.
+        patch_size: pixels that a patch is wide and high.
         text_length: tokens that a prompt is padded or cut to.
         dtype: precision of the vision tower. Pooling head and text tower are always float32.
     """
@@ -66,15 +67,15 @@ class Encoder:
         self.text_length = int(config.text_config.max_position_embeddings)
         self.device = torch.device(device)
         self.dtype = _torch_dtype(dtype)
-        self._patch_size = int(config.vision_config.patch_size)
+        self.patch_size = int(config.vision_config.patch_size)
         if self.is_naflex:
             self.max_num_patches = max_num_patches
         else:
-            side, rest = divmod(int(config.vision_config.image_size), self._patch_size)
+            side, rest = divmod(int(config.vision_config.image_size), self.patch_size)
             if rest:
                 raise ValueError(
                     f"image_size {config.vision_config.image_size} is not a multiple of "
-                    f"patch_size {self._patch_size}"
+                    f"patch_size {self.patch_size}"
                 )
             self._fixed_grid: Grid = (side, side)
             self.max_num_patches = side * side

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from masc_core import defaults
+from masc_core.columns import compares
+from masc_core.mask_names import GIVEN
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features, Kind
 
 if TYPE_CHECKING:
@@ -16,10 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from masc_core.metric import MaSC
-    from masc_core.records import Prepared, Score
-
-GIVEN = "given"
-"""The mask that CP and PF are defined by."""
+    from masc_core.records import Prepared, Reference, Score
 
 COLUMNS: dict[str, Kind] = {
     "text": "string",
@@ -52,8 +51,10 @@ class MascSettings:
     fg_threshold: float
     stripper: defaults.Stripper
     reference_reduction: defaults.ReferenceReduction
+    masks: tuple[str, ...] = (GIVEN,)
+    """`cp@NAME` and `pf@NAME` for each beyond the given one."""
     extra: tuple[str, ...] = ()
-    """Names of `AGGREGATORS`, a column each."""
+    """Further columns of the same forward, by their names."""
 
 
 class MascScores:
@@ -65,10 +66,7 @@ class MascScores:
         """Nothing is loaded before `load`; torch is not even imported."""
         self._settings = settings
         self.source = f"encoder.name_or_path={settings.name_or_path}"
-        self.columns: Mapping[str, Kind] = {
-            **COLUMNS,
-            **dict.fromkeys(settings.extra, "float64"),
-        }
+        self.columns: Mapping[str, Kind] = {**COLUMNS, **_extra_columns(settings)}
         self._masc: MaSC | None = None
 
     def fingerprint(self) -> dict[str, Any]:
@@ -102,6 +100,7 @@ class MascScores:
             fg_threshold=own.fg_threshold,
             stripper=own.stripper,
             reference_reduction=own.reference_reduction,
+            masks=own.masks,
             extra=own.extra,
         )
 
@@ -135,24 +134,25 @@ class MascScores:
         subject: str | None,
     ) -> Prepared:
         """The image's patches, its mask on their grid, and the text that PF encodes."""
-        return self.masc.prepare(image, masks[GIVEN], prompt or "", subject)
+        return self.masc.prepare(image, masks[GIVEN], prompt or "", subject, key=key, masks=masks)
 
     def encode_references(self, batch: Batch) -> list[Features]:
-        """Of each its foreground patch tokens, float32 (R, D) of unit length."""
-        encoded = self.masc.encode_prepared(batch.samples, batch.pixels)
-        return [{"tokens": each.tokens} for each in encoded]
+        """Of each its foreground patch tokens, and what further columns need of it."""
+        return [_features(each) for each in self.masc.encode_prepared(batch.samples, batch.pixels)]
 
     def score(
         self, batch: Batch, references: Sequence[Sequence[EncodedReference]]
     ) -> dict[str, list[Any]]:
         """CP and PF of each generation, and what they rest on."""
-        tokens = [[each.features["tokens"] for each in own] for own in references]
-        scores = self.masc.score_prepared(batch.samples, tokens, batch.pixels)
+        known = {id(each): _reference(each.features) for own in references for each in own}
+        against = [[known[id(each)] for each in own] for own in references]
+        scores = self.masc.score_prepared(batch.samples, against, batch.pixels)
         rows = [_columns(score) for score in scores]
         values: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in self.columns}
         text_length = self.masc.encoder.text_length
         values[NOTES] = [
-            _notes(score, own, text_length) for score, own in zip(scores, references, strict=True)
+            _notes(prepared, score, own, text_length)
+            for prepared, score, own in zip(batch.samples, scores, references, strict=True)
         ]
         return values
 
@@ -171,12 +171,14 @@ def _columns(score: Score) -> dict[str, Any]:
         "grid_h": score.grid[0],
         "grid_w": score.grid[1],
         **score.extra,
+        **{f"{name}_per_reference": each for name, each in score.extra_per_reference.items()},
     }
 
 
-def _notes(score: Score, references: Sequence[EncodedReference], text_length: int) -> str | None:
-    """Why a score is NaN, and whether the text was cut; the text tower reads `text_length`
-    tokens."""
+def _notes(
+    prepared: Prepared, score: Score, references: Sequence[EncodedReference], text_length: int
+) -> str | None:
+    """Why a score is NaN or absent, and whether the text was cut to `text_length` tokens."""
     notes = [
         f"reference {each.key} has no foreground patch"
         for each, n in zip(references, score.n_ref_fg_patches, strict=True)
@@ -191,4 +193,65 @@ def _notes(score: Score, references: Sequence[EncodedReference], text_length: in
         notes.append(f"mask: no patch is foreground, though {share}")
     if score.n_text_tokens > text_length:
         notes.append(f"text: {score.n_text_tokens} tokens, cut to {text_length}")
+    notes += prepared.lacks.values()
+    notes += [
+        f"cp@{name}: reference {each.key} has no such mask"
+        for name in prepared.masks
+        for each in references
+        if f"cp@{name}" in score.extra and f"{FOREGROUND}{name}" not in each.features
+    ]
     return "; ".join(notes) or None
+
+
+def _extra_columns(settings: MascSettings) -> dict[str, Kind]:
+    """Those beside CP and PF; what compares with references also has its value for each."""
+    columns: dict[str, Kind] = {}
+    for name in settings.masks:
+        if name != GIVEN:
+            columns[f"cp@{name}"] = "float64"
+            columns[f"cp@{name}_per_reference"] = "list<float64>"
+            columns[f"pf@{name}"] = "float64"
+    for name in settings.extra:
+        columns[name] = "float64"
+        if compares(name):
+            columns[f"{name}_per_reference"] = "list<float64>"
+    return columns
+
+
+FOREGROUND, BLURRED = "foreground ", "blurred "
+"""Begin the names of features: the name of a mask follows, or the sigma of a blur."""
+
+
+def _features(reference: Reference) -> dict[str, torch.Tensor]:
+    """A reference as it is stored."""
+    features = {"tokens": reference.tokens}
+    if (detail := reference.detail) is None:
+        return features
+    features |= {"kept": detail.tokens, "weights": detail.weights}
+    features |= {f"{FOREGROUND}{name}": own for name, own in detail.foregrounds.items()}
+    features |= {f"{BLURRED}{blur}": own for blur, own in detail.blurred.items()}
+    if detail.full_pool is not None:
+        features["full pool"] = detail.full_pool
+    return features
+
+
+def _reference(features: Features) -> Reference:
+    """A reference from what was stored, without what no score asks for."""
+    from masc_core.records import Reference, ReferenceDetail
+
+    detail = None
+    if "kept" in features:
+        detail = ReferenceDetail(
+            features["kept"],
+            features["weights"],
+            _of_prefix(features, FOREGROUND),
+            _of_prefix(features, BLURRED),
+            features.get("full pool"),
+        )
+    return Reference(features["tokens"], 0, math.nan, math.nan, detail)
+
+
+def _of_prefix(features: Features, prefix: str) -> dict[str, torch.Tensor]:
+    return {
+        name.removeprefix(prefix): own for name, own in features.items() if name.startswith(prefix)
+    }

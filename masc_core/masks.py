@@ -137,3 +137,34 @@ def _distance_along_row(foreground: np.ndarray) -> np.ndarray:
     left = np.maximum.accumulate(np.where(foreground, columns, -far), axis=1)
     right = np.minimum.accumulate(np.where(foreground, columns, 2 * far)[:, ::-1], axis=1)
     return np.minimum(columns - left, right[:, ::-1] - columns)
+
+
+def blurred_weights(
+    mask: MaskLike, grid: tuple[int, int], patch_size: int, sigma: float
+) -> torch.Tensor:
+    """`mask_weights` of the mask blurred by a Gaussian at patch-aligned resolution.
+
+    The mask is resized bilinearly to (Hp * P, Wp * P), blurred there with a kernel of
+    2 * round(3 * sigma) + 1 pixels, at least 3, edges reflected (repeated, where the kernel reaches
+    over the whole image), and resized to the grid (MaSC, arXiv 2605.22469, the soft-mask
+    aggregator).
+
+    Args:
+        patch_size: P, pixels a patch.
+        sigma: of the Gaussian, in those pixels; > 0.
+
+    Returns:
+        float32 (Hp * Wp,) in [0, 1].
+    """
+    fine = mask_weights(mask, (grid[0] * patch_size, grid[1] * patch_size))
+    image = fine.reshape(1, 1, grid[0] * patch_size, grid[1] * patch_size)
+    reach = max(1, round(3 * sigma))
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    edges = "reflect" if reach < min(image.shape[2:]) else "replicate"
+    padded = F.pad(image, (reach, reach, reach, reach), mode=edges)
+    across = F.conv2d(padded, kernel.reshape(1, 1, 1, -1))
+    smooth = F.conv2d(across, kernel.reshape(1, 1, -1, 1))
+    resized = F.interpolate(smooth, size=grid, mode="bilinear", align_corners=False)
+    return resized[0, 0].clamp_(0.0, 1.0).flatten()

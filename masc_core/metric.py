@@ -13,8 +13,7 @@ Source: MaSC, arXiv 2605.22469; scores equal those of its authors' package `masc
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import get_args
@@ -23,15 +22,14 @@ import torch
 from PIL import Image
 
 from masc_core import defaults
-from masc_core.aggregators import AGGREGATORS, EncodedBatch
+from masc_core.columns import check_names
 from masc_core.encoder import Encoder, Grid
+from masc_core.extra_scores import ExtraScores, PerReference, Values
 from masc_core.masks import MaskLike, as_mask, foreground_fraction, mask_weights
 from masc_core.records import EncodedText, Generation, Prepared, Reference, Score
-from masc_core.similarity import masked_max_cosine, unit
+from masc_core.similarity import cp_of_batch, unit
 from masc_core.subject import require_stripper, strip_subject, subject_found
-
-TEXT_CACHE_SIZE = 65_536
-"""Prompt embeddings kept: 300 MB at D = 1152. A sweep repeats its prompts far more often."""
+from masc_core.texts import TextEmbeddings
 
 
 class MaSC:
@@ -57,6 +55,7 @@ class MaSC:
         stripper: defaults.Stripper = "regex",
         *,
         reference_reduction: defaults.ReferenceReduction = "mean",
+        masks: Sequence[str] = (),
         extra: Sequence[str] = (),
     ) -> None:
         """The first six arguments are those of `masc-metric`'s own `MaSC`.
@@ -67,14 +66,18 @@ class MaSC:
             fg_threshold: mask weight that tells foreground: above it for CP, at it for PF.
             stripper: see `strip_subject`.
             reference_reduction: how CP against several references becomes one number.
-            extra: names of `AGGREGATORS` to compute beside CP and PF.
+            masks: names as `metric.masks` takes them; for each beyond `given` there is `cp@NAME`
+                and `pf@NAME` in `Score.extra`.
+            extra: names of further columns of the same forward, see `columns.known_columns`.
 
         Raises:
             OSError, ValueError: see `Encoder.from_pretrained`.
-            ValueError: an argument that is none of its choices, or out of range.
+            ValueError: an argument that is none of its choices, or out of range; an unknown name
+                in `masks` or `extra`.
             ImportError: `stripper="spacy"` without the package it needs.
         """
-        _require_settings(fg_threshold, stripper, reference_reduction, extra)
+        _require_settings(fg_threshold, stripper, reference_reduction)
+        check_names(masks, extra)
         if isinstance(model_id, str | Path):
             model_id = Encoder.from_pretrained(
                 str(model_id), dtype=dtype, device=device, max_num_patches=naflex_max_patches
@@ -83,8 +86,8 @@ class MaSC:
         self.fg_threshold = fg_threshold
         self.stripper: defaults.Stripper = stripper
         self.reference_reduction = reference_reduction
-        self._extra = {name: AGGREGATORS[name] for name in extra}
-        self._texts: OrderedDict[str, EncodedText] = OrderedDict()
+        self._extra = ExtraScores.of(masks, extra, fg_threshold, self._reduce)
+        self._texts = TextEmbeddings(self.encoder)
 
     @classmethod
     def from_pretrained(
@@ -100,11 +103,13 @@ class MaSC:
         fg_threshold: float = defaults.FG_THRESHOLD,
         stripper: defaults.Stripper = "regex",
         reference_reduction: defaults.ReferenceReduction = "mean",
+        masks: Sequence[str] = (),
         extra: Sequence[str] = (),
     ) -> MaSC:
         """Load a checkpoint; the arguments are `Encoder.from_pretrained`'s and the metric's."""
         # Before the weights are read, which takes its time.
-        _require_settings(fg_threshold, stripper, reference_reduction, extra)
+        _require_settings(fg_threshold, stripper, reference_reduction)
+        check_names(masks, extra)
         encoder = Encoder.from_pretrained(
             name_or_path,
             revision=revision,
@@ -119,17 +124,23 @@ class MaSC:
             fg_threshold=fg_threshold,
             stripper=stripper,
             reference_reduction=reference_reduction,
+            masks=masks,
             extra=extra,
         )
 
     def encode_references(
-        self, images: Sequence[Image.Image], masks: Sequence[MaskLike]
+        self,
+        images: Sequence[Image.Image],
+        masks: Sequence[MaskLike],
+        further_masks: Sequence[Mapping[str, MaskLike]] | None = None,
     ) -> list[Reference]:
         """Encode photos of a concept, to be scored against any number of times.
 
         Args:
             images: the photos.
             masks: per photo its (H, W) foreground mask, as in `Generation.mask`.
+            further_masks: per photo its further masks by name, where `masks` of this MaSC names
+                some.
 
         Raises:
             ValueError: what is no mask (see `as_mask`), or not one mask a photo.
@@ -137,8 +148,10 @@ class MaSC:
         if len(images) != len(masks):
             raise ValueError(f"{len(images)} photos and {len(masks)} masks: expected one a photo")
         references: list[Reference] = []
-        for image, mask in zip(images, masks, strict=True):
-            references += self.encode_prepared([self.prepare(image, mask)])
+        others = further_masks or [{}] * len(images)
+        for number, (image, mask, own) in enumerate(zip(images, masks, others, strict=True)):
+            prepared = self.prepare(image, mask, key=f"reference {number}", masks=own)
+            references += self.encode_prepared([prepared])
         return references
 
     @torch.inference_mode()
@@ -163,6 +176,7 @@ class MaSC:
                 n_patches=len(each.weights),
                 fg_weight=float(each.weights.mean()),
                 fg_fraction=each.fg_fraction,
+                detail=self._extra.detail(each, own, self.encoder.pool),
             )
             for each, own in zip(batch, tokens, strict=True)
         ]
@@ -216,21 +230,33 @@ class MaSC:
         Raises:
             ValueError: what is no mask (see `as_mask`), or a generation without references.
         """
-        prepared = [self.prepare(g.image, g.mask, g.prompt, g.subject) for g in generations]
+        prepared = [
+            self.prepare(g.image, g.mask, g.prompt, g.subject, key=g.key, masks=g.masks)
+            for g in generations
+        ]
         by_grid: dict[Grid, list[int]] = {}
         for index, each in enumerate(prepared):
             by_grid.setdefault(each.grid, []).append(index)
         scores: dict[int, Score] = {}
         for indices in by_grid.values():
             batch = [prepared[i] for i in indices]
-            tokens = [[each.tokens for each in generations[i].references] for i in indices]
-            scores.update(zip(indices, self.score_prepared(batch, tokens), strict=True))
+            references = [generations[i].references for i in indices]
+            scores.update(zip(indices, self.score_prepared(batch, references), strict=True))
         return [scores[i] for i in range(len(prepared))]
 
     def prepare(
-        self, image: Image.Image, mask: MaskLike, prompt: str = "", subject: str | None = None
+        self,
+        image: Image.Image,
+        mask: MaskLike,
+        prompt: str = "",
+        subject: str | None = None,
+        *,
+        key: str = "",
+        masks: Mapping[str, MaskLike] | None = None,
     ) -> Prepared:
         """The part of scoring that needs no device. Safe to call from several threads.
+
+        Arguments are the fields of `Generation`.
 
         Raises:
             ValueError: what is no mask; see `as_mask`.
@@ -238,6 +264,13 @@ class MaSC:
         mask = as_mask(mask)
         pixels, grid = self.encoder.prepare_image(image)
         text = strip_subject(prompt, subject, self.stripper)
+        further, blurred, lacks = self._extra.prepare(
+            mask,
+            {n: as_mask(m) for n, m in (masks or {}).items()},
+            grid,
+            key,
+            self.encoder.patch_size,
+        )
         return Prepared(
             pixels=pixels,
             grid=grid,
@@ -245,21 +278,25 @@ class MaSC:
             fg_fraction=foreground_fraction(mask),
             text=text,
             subject_found=subject_found(prompt, text),
+            prompt=prompt,
+            masks=further,
+            blurred=blurred,
+            lacks=lacks,
         )
 
     @torch.inference_mode()
     def score_prepared(
         self,
         batch: Sequence[Prepared],
-        references: Sequence[Sequence[torch.Tensor]],
+        references: Sequence[Sequence[Reference]],
         pixels: torch.Tensor | None = None,
     ) -> list[Score]:
         """Score generations of one patch grid: one forward pass for all of them.
 
         Args:
             batch: prepared generations, all of one grid.
-            references: per generation the `Reference.tokens` of what it is scored against, at least
-                one. Generations that share the same tensors share a matrix product.
+            references: per generation what it is scored against, at least one. Those that share
+                `Reference.tokens` share a matrix product.
             pixels: their pixels stacked, if they are on the device already.
 
         Raises:
@@ -268,17 +305,17 @@ class MaSC:
         if not all(references):
             raise ValueError("a generation needs at least one reference")
         tokens = self._patch_tokens(batch, pixels)
-        cp = self._concept_preservation(tokens, references)
-        texts = self._encode_texts([each.text for each in batch])
+        generations = unit(tokens)
+        cp = cp_of_batch([[each.tokens for each in own] for own in references], generations)
+        texts = self._texts.encode([each.text for each in batch])
         pf, n_fg = self._prompt_following(tokens, batch, texts)
-        encoded = EncodedBatch(self.encoder, tokens, batch, references)
-        extra = {name: aggregate(encoded) for name, aggregate in self._extra.items()}
+        extra = self._further(tokens, generations, batch, texts, references)
         return [
             Score(
                 cp=self._reduce(cp[i]),
                 pf=pf[i],
                 cp_per_reference=cp[i],
-                n_ref_fg_patches=[len(each) for each in references[i]],
+                n_ref_fg_patches=[each.n_fg_patches for each in references[i]],
                 n_fg_patches=n_fg[i],
                 n_bg_patches=len(each.weights) - n_fg[i],
                 grid=each.grid,
@@ -286,7 +323,8 @@ class MaSC:
                 text=each.text,
                 subject_found=each.subject_found,
                 n_text_tokens=texts[i].n_tokens,
-                extra={name: values[i] for name, values in extra.items()},
+                extra=extra[i][0],
+                extra_per_reference=extra[i][1],
             )
             for i, each in enumerate(batch)
         ]
@@ -299,23 +337,6 @@ class MaSC:
             pixels = torch.stack([each.pixels for each in batch])
         return self.encoder.encode_images(pixels, batch[0].grid)
 
-    def _concept_preservation(
-        self, tokens: torch.Tensor, references: Sequence[Sequence[torch.Tensor]]
-    ) -> list[list[float]]:
-        """CP of tokens (B, N, D) against each generation's own references."""
-        generations = unit(tokens)
-        # Generations of one concept share their references, and so one matrix product.
-        sharing: dict[tuple[int, ...], list[int]] = {}
-        for index, own in enumerate(references):
-            sharing.setdefault(tuple(id(reference) for reference in own), []).append(index)
-        cp: list[list[float]] = [[] for _ in references]
-        for indices in sharing.values():
-            shared = [reference.to(tokens.device) for reference in references[indices[0]]]
-            part = generations if len(indices) == len(cp) else generations[indices]
-            for index, row in zip(indices, masked_max_cosine(shared, part).tolist(), strict=True):
-                cp[index] = row
-        return cp
-
     def _prompt_following(
         self, tokens: torch.Tensor, batch: Sequence[Prepared], texts: Sequence[EncodedText]
     ) -> tuple[list[float], list[int]]:
@@ -325,24 +346,38 @@ class MaSC:
         embeddings = torch.stack([text.embedding for text in texts])
         return (unit(images) * unit(embeddings)).sum(-1).tolist(), hidden.sum(-1).tolist()
 
+    def _further(
+        self,
+        tokens: torch.Tensor,
+        generations: torch.Tensor,
+        batch: Sequence[Prepared],
+        texts: Sequence[EncodedText],
+        references: Sequence[Sequence[Reference]],
+    ) -> list[tuple[Values, PerReference]]:
+        """The further columns of tokens (B, N, D), also at unit length, by `ExtraScores.score`."""
+        if not self._extra.is_asked:
+            return [({}, {}) for _ in batch]
+        hidden = torch.stack([self._extra.hidden(each) for each in batch]).to(tokens.device)
+        pools = unit(self.encoder.pool(tokens, hidden)) if hidden.shape[1] else tokens[:, :0]
+        whole = self._texts.encode([each.prompt for each in batch]) if self._asks_whole else texts
+        return [
+            self._extra.score(
+                each,
+                generations[i],
+                pools[i],
+                {"stripped": unit(texts[i].embedding), "full": unit(whole[i].embedding)},
+                references[i],
+            )
+            for i, each in enumerate(batch)
+        ]
+
+    @property
+    def _asks_whole(self) -> bool:
+        return any(column.text == "full" for column in self._extra.columns.pooled)
+
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Text embeddings, float32 (len(texts), D), not normalised; kept as for scores."""
-        return torch.stack([text.embedding for text in self._encode_texts(texts)])
-
-    def _encode_texts(self, texts: Sequence[str]) -> list[EncodedText]:
-        """The texts encoded; one that was seen lately is not encoded again."""
-        unseen = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        if unseen:
-            embedded = self.encoder.encode_texts(unseen)
-            counts = self.encoder.count_tokens(unseen)
-            for text, embedding, n_tokens in zip(unseen, embedded, counts, strict=True):
-                self._texts[text] = EncodedText(embedding, n_tokens)
-        for text in texts:
-            self._texts.move_to_end(text)
-        found = [self._texts[text] for text in texts]
-        while len(self._texts) > TEXT_CACHE_SIZE:
-            self._texts.popitem(last=False)
-        return found
+        return torch.stack([text.embedding for text in self._texts.encode(texts)])
 
     def _reduce(self, cp_per_reference: list[float]) -> float:
         defined = [cp for cp in cp_per_reference if not math.isnan(cp)]
@@ -355,7 +390,6 @@ def _require_settings(
     fg_threshold: float,
     stripper: defaults.Stripper,
     reference_reduction: defaults.ReferenceReduction,
-    extra: Sequence[str],
 ) -> None:
     """Fail now if one of these cannot be meant, and not with a wrong score."""
     if not (isinstance(fg_threshold, Real) and 0 <= fg_threshold <= 1):
@@ -364,7 +398,3 @@ def _require_settings(
     choices = get_args(defaults.ReferenceReduction)
     if reference_reduction not in choices:
         raise ValueError(f"reference_reduction={reference_reduction!r}: expected one of {choices}")
-    for name in extra:
-        if name not in AGGREGATORS:
-            known = ", ".join(AGGREGATORS) or "none yet"
-            raise ValueError(f"extra={extra!r}: no such column {name!r}; known: {known}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,28 @@ from PIL import Image
 
 from masc_core.encoder import Grid
 from masc_core.masks import MaskLike
+
+
+@dataclass(frozen=True)
+class ReferenceDetail:
+    """What columns beside CP need of a photo: K of its patches, all or the foreground of some
+    mask."""
+
+    tokens: torch.Tensor
+    """float32 (K, D), of unit length."""
+
+    weights: torch.Tensor
+    """float32 (K,): the given mask on these patches."""
+
+    foregrounds: Mapping[str, torch.Tensor]
+    """bool (K,): whether a patch is foreground of a further mask, by the mask's name. Without those
+    that the photo lacks."""
+
+    blurred: Mapping[str, torch.Tensor]
+    """float32 (K,): the given mask blurred, by the sigma as it was written."""
+
+    full_pool: torch.Tensor | None = None
+    """float32 (D,), of unit length: the attention pool over all patches; None where nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +50,9 @@ class Reference:
 
     fg_fraction: float
     """Share of the mask's pixels that are foreground, in [0, 1]."""
+
+    detail: ReferenceDetail | None = None
+    """None where only CP and PF of the given mask are asked for."""
 
     @property
     def n_fg_patches(self) -> int:
@@ -55,6 +80,12 @@ class Generation:
     subject: str | None = None
     """The noun that names the concept in the prompt; None leaves the prompt as it is."""
 
+    key: str = ""
+    """Names the image; seeds the masks that are drawn by chance."""
+
+    masks: Mapping[str, MaskLike] = field(default_factory=dict)
+    """Further masks of the image, as `mask`, by their names."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -77,6 +108,18 @@ class Prepared:
 
     subject_found: bool
     """Whether stripping removed anything."""
+
+    prompt: str = ""
+    """The whole prompt."""
+
+    masks: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """Further masks on the patch grid, as `weights`, by their names; without those it lacks."""
+
+    blurred: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """The mask blurred, on the patch grid, by the sigma as it was written."""
+
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """Why there is no mask, by its name."""
 
     @property
     def bucket(self) -> Grid:
@@ -133,8 +176,11 @@ class Score:
     n_text_tokens: int
     """Tokens of `text`; what is past `Encoder.text_length` was cut."""
 
-    extra: dict[str, float] = field(default_factory=dict)
-    """The further columns asked for, by name."""
+    extra: dict[str, float | None] = field(default_factory=dict)
+    """The further columns asked for, by name; None where there is no such mask."""
+
+    extra_per_reference: dict[str, list[float] | None] = field(default_factory=dict)
+    """Of those that compare with references, the value for each; NaN where it is undefined."""
 
     extras: dict[str, Any] = field(default_factory=dict)
     """From `MaSC.score` only: the diagnostics of `masc-metric`, under its names."""

@@ -45,3 +45,30 @@ def masked_max_cosine(
     best = torch.cat([(part @ stacked.T).amax(dim=1) for part in generations.split(step)])
     # The mean of no patches is NaN, which is what CP of an empty reference mask is.
     return torch.stack([each.mean(dim=1) for each in best.split(lengths, dim=1)], dim=1)
+
+
+def cp_of_batch(
+    references: Sequence[Sequence[torch.Tensor]], generations: torch.Tensor
+) -> list[list[float]]:
+    """CP of each generation against its own references.
+
+    Generations that share their references, the same tensors, share one matrix product.
+
+    Args:
+        references: per generation the foreground patch tokens of what it is scored against, as
+            `masked_max_cosine` takes them; brought to the generations' device.
+        generations: as `masked_max_cosine` takes them.
+
+    Returns:
+        Per generation a value for each of its references; NaN for one without foreground patches.
+    """
+    sharing: dict[tuple[int, ...], list[int]] = {}
+    for index, own in enumerate(references):
+        sharing.setdefault(tuple(id(tokens) for tokens in own), []).append(index)
+    cp: list[list[float]] = [[] for _ in references]
+    for indices in sharing.values():
+        shared = [tokens.to(generations.device) for tokens in references[indices[0]]]
+        part = generations if len(indices) == len(cp) else generations[indices]
+        for index, row in zip(indices, masked_max_cosine(shared, part).tolist(), strict=True):
+            cp[index] = row
+    return cp

@@ -26,6 +26,7 @@ from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.storage.digest import sha256_of
 from jobs.pipeline.storage.filesystem import absolute, refuse_memory
 from jobs.pipeline.storage.listing import expand
+from masc_core.mask_names import is_member
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,8 @@ class Scoring:
         limits, metric = config.limits, config.metric
         self._fingerprint = fingerprint_of(self._metrics, metric, limits.max_image_pixels)
         plan = ScoringPlan(
-            config.run, self._metrics, metric.min_fg_fraction, limits.max_image_pixels
+            *(config.run, self._metrics, metric.min_fg_fraction, limits.max_image_pixels),
+            member_masks=tuple(name for name in metric.masks if is_member(name)),
         )
         self.load: Callable[[Resources], ShardProcessor] = partial(_load, plan)
 

@@ -15,6 +15,7 @@ from tests.benchmarks import (
     coverage,
     efficiency,
     input_side,
+    many_answers,
     many_gpus,
     memory,
     on_gpu,
@@ -101,6 +102,11 @@ def test_precision_is_measured_on_every_photo(tmp_path: Path) -> None:
 
 def test_the_encoders_rate_is_held_against_a_matrix_product(tmp_path: Path) -> None:
     figures = efficiency.of_the_encoder(small_checkpoint(tmp_path), rounds=1, side=256)
+    assert [figure.value > 0 for figure in figures] == [True, True]
+
+
+def test_further_masks_and_columns_are_timed_beside_cp_and_pf_alone(tmp_path: Path) -> None:
+    figures = many_answers.of_one_forward(small_checkpoint(tmp_path), rounds=1, n=1)
     assert [figure.value > 0 for figure in figures] == [True, True]
 
 

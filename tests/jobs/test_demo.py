@@ -74,3 +74,9 @@ def test_cp_ranks_what_is_left_of_the_subject(models: dict[str, dict[str, Any]])
 
 def test_faithful_wins(models: dict[str, dict[str, Any]]) -> None:
     assert max(models.values(), key=lambda row: row["cp_x_pf"])["model"] == "faithful"
+
+
+def test_the_leak_tells_a_copied_reference_from_a_faithful_image(
+    models: dict[str, dict[str, Any]],
+) -> None:
+    assert_above(models, "cp.leak", "copy_paste", "faithful")

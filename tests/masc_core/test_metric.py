@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from masc_core import Encoder, Generation, MaSC
-from masc_core.aggregators import AGGREGATORS, EncodedBatch
+from masc_core.aggregators import AGGREGATORS, Pair
 from tests.pictures import painted
 
 
@@ -75,18 +75,19 @@ def test_a_generation_without_references_is_refused(masc: MaSC) -> None:
         masc.score_batch([Generation(*painted((32, 32), 0), "a cat", [])])
 
 
-def test_a_further_metric_sees_the_batch_and_adds_its_score(
+def test_a_further_aggregator_is_a_function_and_a_name(
     masc: MaSC, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def foreground_share(batch: EncodedBatch) -> list[float]:
-        assert batch.tokens.shape[:2] == (len(batch.prepared), len(batch.prepared[0].weights))
-        return [float((each.weights >= 0.5).float().mean()) for each in batch.prepared]
+    def foreground_share(pair: Pair) -> float:
+        assert pair.cosines.shape == (len(pair.reference_weights), len(pair.generation_weights))
+        return float((pair.generation_weights >= pair.fg_threshold).float().mean())
 
     monkeypatch.setitem(AGGREGATORS, "foreground_share", foreground_share)
-    asking = MaSC(masc.encoder, extra=["foreground_share"])
+    asking = MaSC(masc.encoder, extra=["cp.foreground_share"])
     image, mask = painted((160, 160), 1)
     score = asking.score(image, mask, image, mask, "a cat")
-    assert score.extra == {"foreground_share": score.n_fg_patches / score.n_patches}
+    assert score.extra == {"cp.foreground_share": score.n_fg_patches / score.n_patches}
+    assert score.extra_per_reference == {"cp.foreground_share": list(score.extra.values())}
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from jobs.pipeline.command.settings import setting
 from masc_core import defaults
-from masc_core.aggregators import AGGREGATORS
+from masc_core.columns import known_columns
 from masc_core.comparators import COMPARATORS
+from masc_core.mask_names import GIVEN
 
 
 @dataclass
@@ -28,7 +29,7 @@ class EncoderConfig:
 
 def known_extras() -> list[str]:
     """The names that `metric.extra` takes."""
-    return [*AGGREGATORS, *COMPARATORS]
+    return [*known_columns(), *COMPARATORS]
 
 
 def _help_of_extra() -> str:
@@ -49,5 +50,8 @@ class MetricConfig:
     min_fg_fraction: float = setting(
         0.0, "skip a pair when a mask covers this share of its pixels or less; 0 skips none"
     )
-    masks: list[str] = setting(["given"], "foreground masks to score with")
+    masks: list[str] = setting(
+        [GIVEN],
+        "what plays the mask: given, NAME of mask.NAME.png, dilate:PX, erode:PX, drop:SHARE",
+    )
     extra: list[str] = setting([], _help_of_extra)

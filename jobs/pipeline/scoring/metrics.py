@@ -6,10 +6,11 @@ from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.fingerprint import Fingerprint
 from jobs.pipeline.run.rows import scores_schema
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig, known_extras
-from masc_core.aggregators import AGGREGATORS
 from masc_core.checkpoint import CheckpointError, find_checkpoint
+from masc_core.columns import is_column
 from masc_core.comparators import COMPARATORS, make_comparator
-from masc_core.masc_scores import GIVEN, MascScores, MascSettings
+from masc_core.masc_scores import MascScores, MascSettings
+from masc_core.mask_names import GIVEN, check_mask_name
 from masc_core.protocol import Metric
 
 
@@ -20,10 +21,16 @@ def metrics_of(encoder: EncoderConfig, metric: MetricConfig) -> tuple[Metric, ..
         CallError: a checkpoint that cannot be used, a name that is not known, a package that is not
             installed, or a column that comes twice.
     """
-    if metric.masks != [GIVEN]:
-        raise CallError(f"metric.masks={metric.masks}: the one mask known is {GIVEN!r}")
-    if len(set(metric.extra)) != len(metric.extra):
-        raise CallError(f"metric.extra={metric.extra}: a metric is named twice")
+    for setting, names, of in (("masks", metric.masks, "mask"), ("extra", metric.extra, "metric")):
+        if len(set(names)) != len(names):
+            raise CallError(f"metric.{setting}={names}: a {of} is named twice")
+    if GIVEN not in metric.masks:
+        raise CallError(f"metric.masks={metric.masks}: {GIVEN} is always among them")
+    try:
+        for name in metric.masks:
+            check_mask_name(name)
+    except ValueError as error:
+        raise CallError(f"metric.masks={error}") from error
     metrics: list[Metric] = [_masc(encoder, metric)]
     for name in metric.extra:
         if name in COMPARATORS:
@@ -31,8 +38,8 @@ def metrics_of(encoder: EncoderConfig, metric: MetricConfig) -> tuple[Metric, ..
                 metrics.append(make_comparator(name))
             except (ImportError, OSError, ValueError) as error:
                 raise CallError(f"metric.extra={name}: {error}") from error
-        elif name not in AGGREGATORS:
-            known = ", ".join(known_extras()) or "none yet"
+        elif not is_column(name):
+            known = ", ".join(known_extras())
             raise CallError(f"metric.extra={name}: no such metric; known: {known}")
     try:
         scores_schema(metrics)
@@ -80,6 +87,7 @@ def _masc(encoder: EncoderConfig, metric: MetricConfig) -> MascScores:
         fg_threshold=metric.fg_threshold,
         stripper=metric.stripper,
         reference_reduction=metric.reference_reduction,
-        extra=tuple(name for name in metric.extra if name in AGGREGATORS),
+        masks=tuple(metric.masks),
+        extra=tuple(name for name in metric.extra if is_column(name)),
     )
     return MascScores(settings)

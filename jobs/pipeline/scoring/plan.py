@@ -27,6 +27,8 @@ class ScoringPlan:
     """Pairs with a mask of this share of its pixels or less are skipped; 0 skips none."""
     max_image_pixels: int
     """Larger images and masks are errors."""
+    member_masks: tuple[str, ...] = ()
+    """NAMEs of the members mask.NAME.png that are read beside mask.png."""
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,13 @@ import torch
 
 from jobs.pipeline.errors import CallError, DamagedShard, SampleError
 from jobs.pipeline.scoring.batched_pass import BatchedPass, Decoded, Work
-from jobs.pipeline.scoring.plan import InputAnswer
+from jobs.pipeline.scoring.masks import decode_masks
+from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import Stored, storable
 from jobs.pipeline.shards.fields import read_reference
-from jobs.pipeline.shards.images import (
-    aspect_problem,
-    decode_image,
-    decode_mask,
-    mask_note,
-    orientation_note,
-)
-from jobs.pipeline.shards.members import MASK_SUFFIX, RawSample
+from jobs.pipeline.shards.images import decode_image, mask_note, orientation_note
+from jobs.pipeline.shards.members import RawSample
 from jobs.pipeline.shards.reading import read_samples
 from jobs.pipeline.storage.digest import DigestingStream
 from jobs.pipeline.storage.redaction import redact
@@ -46,10 +41,10 @@ class Photo(Decoded):
 class ReferenceEncoder:
     """Encodes reference shards with the metrics of a worker."""
 
-    def __init__(self, through: BatchedPass, max_image_pixels: int) -> None:
+    def __init__(self, through: BatchedPass, plan: ScoringPlan) -> None:
         """Encode by these threads and metrics."""
         self._pass = through
-        self._max_image_pixels = max_image_pixels
+        self._plan = plan
 
     def encode(self, url: str) -> tuple[InputAnswer, Stored]:
         """Encode a shard. A reference that cannot be read is an entry that says why.
@@ -71,7 +66,7 @@ class ReferenceEncoder:
         with open_stream(url) as stream:
             content = DigestingStream(stream)
             try:
-                self._pass.run(read_samples(content, self._max_image_pixels), work)
+                self._pass.run(read_samples(content, self._plan.max_image_pixels), work)
             except DamagedShard as damage:
                 # Which references are lost, and whose scores they would change, cannot be told.
                 raise CallError(f"references={redacted}: {damage}") from damage
@@ -84,26 +79,28 @@ class ReferenceEncoder:
         Raises:
             CallError: it cannot even be told which concept it is of, so not what it would spoil.
         """
+        plan = self._plan
         try:
             fields = read_reference(raw)
         except SampleError as error:
             raise CallError(f"references={shard}: {raw.key}: {error}") from error
         photo = Photo(entry=ReferenceEntry(raw.key, shard, fields.concept, fields.subject))
         try:
-            mask = decode_mask(raw, self._max_image_pixels)
-            image = decode_image(raw, self._max_image_pixels)
-            if problem := aspect_problem(image.size, mask.shape[::-1]):
-                raise SampleError(f"{MASK_SUFFIX}: {problem}")
+            image = decode_image(raw, plan.max_image_pixels)
+            masks = decode_masks(
+                raw, image, plan.member_masks, plan.max_image_pixels, plan.min_fg_fraction
+            )
         except SampleError as error:
             photo.entry = replace(photo.entry, error=str(error))
             return photo
-        notes = [note for note in (mask_note(mask), orientation_note(image)) if note]
-        fraction = foreground_fraction(mask)
+        suspicions = [mask_note(masks.given), orientation_note(image), *masks.problems.values()]
+        notes = [note for note in suspicions if note]
+        fraction = foreground_fraction(masks.given)
         photo.entry = replace(photo.entry, fg_fraction=fraction, warning="; ".join(notes) or None)
         for number, metric in enumerate(self._pass.metrics):
             try:
                 photo.prepared[number] = metric.prepare(
-                    raw.key, image, {"given": mask}, None, fields.subject
+                    raw.key, image, masks.by_name, None, fields.subject
                 )
             except ValueError as error:
                 photo.refuse(metric.name, str(error))

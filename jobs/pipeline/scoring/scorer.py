@@ -23,20 +23,15 @@ from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
 from jobs.pipeline.run.rows import ERROR, OK, SKIPPED, scores_schema
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.scoring.batched_pass import BatchedPass, Decoded, Work
+from jobs.pipeline.scoring.masks import decode_masks
 from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences
 from jobs.pipeline.scoring.reference_encoder import ReferenceEncoder
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import ReferenceStore, Stored
 from jobs.pipeline.scoring.warnings import MASK, ORIENTATION, warnings_of
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
-from jobs.pipeline.shards.images import (
-    aspect_problem,
-    decode_image,
-    decode_mask,
-    mask_note,
-    orientation_note,
-)
-from jobs.pipeline.shards.members import MASK_SUFFIX, RawSample
+from jobs.pipeline.shards.images import decode_image, mask_note, orientation_note
+from jobs.pipeline.shards.members import RawSample
 from jobs.pipeline.shards.reading import read_samples
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
@@ -100,7 +95,7 @@ class ShardScorer:
         self._plan = plan
         self._run = RunDirectory(plan.run)
         self._pass = BatchedPass(plan.metrics, threads, batch_size)
-        self._encoder = ReferenceEncoder(self._pass, plan.max_image_pixels)
+        self._encoder = ReferenceEncoder(self._pass, plan)
         self._schema = scores_schema(plan.metrics)
         self._store: ReferenceStore | None = None
         self._fingerprint: Any = None
@@ -196,12 +191,13 @@ class ShardScorer:
         row.subject = fields.subject or next(
             (entry.subject for entry in row.references if entry.subject), None
         )
-        mask = decode_mask(raw, self._plan.max_image_pixels)
-        image = decode_image(raw, self._plan.max_image_pixels)
-        if problem := aspect_problem(image.size, mask.shape[::-1]):
-            raise SampleError(f"{MASK_SUFFIX}: {problem}")
-        row.flags = _flags(image, mask)
-        fg_fraction = foreground_fraction(mask)
+        plan = self._plan
+        image = decode_image(raw, plan.max_image_pixels)
+        masks = decode_masks(
+            raw, image, plan.member_masks, plan.max_image_pixels, plan.min_fg_fraction
+        )
+        row.flags = {**_flags(image, masks.given), **masks.problems}
+        fg_fraction = foreground_fraction(masks.given)
         too_small = _too_small(fg_fraction, row.references, self._plan.min_fg_fraction)
         if too_small:
             row.end(SKIPPED, too_small)
@@ -212,7 +208,7 @@ class ShardScorer:
                 return
             try:
                 row.prepared[number] = metric.prepare(
-                    row.key, image, {"given": mask}, fields.prompt, row.subject
+                    row.key, image, masks.by_name, fields.prompt, row.subject
                 )
                 _require_all(metric, row.references)
             except ValueError as error:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.scoring.batched_pass import BatchedPass
-from jobs.pipeline.scoring.plan import InputAnswer
+from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan
 from jobs.pipeline.scoring.reference_encoder import ReferenceEncoder
 from jobs.pipeline.scoring.reference_store import Stored
 from masc_core.protocol import Batch, Features
@@ -30,11 +30,11 @@ class OutOfMemory(MeanColour):
 
 
 def encode(path: Path, first: MeanColour | None = None) -> tuple[InputAnswer, Stored]:
-    metrics = [first or MeanColour(), Tones()]
+    metrics = (first or MeanColour(), Tones())
     through = BatchedPass(metrics, threads=1, batch_size=2)
     for metric in metrics:
         through.load(metric)
-    return ReferenceEncoder(through, max_image_pixels=10_000).encode(str(path))
+    return ReferenceEncoder(through, ScoringPlan("", metrics, 0.0, 10_000)).encode(str(path))
 
 
 def grey(key: str, level: int, foreground: int = 255, **fields: str) -> list[Member]:
