@@ -222,5 +222,5 @@ def test_a_run_of_which_nothing_counts_is_a_wrong_call_and_loses_nothing(
 
 
 def test_a_shard_that_the_caller_names_is_not_asked_for(repacked: Path) -> None:
-    summary = summarise_run(str(repacked), named={"gone"})
+    summary = summarise_run(str(repacked), named={"gone": "/elsewhere/gone.tar"})
     assert summary.model["model"].to_pylist() == ["gone", "stands"]

@@ -14,7 +14,7 @@ from s3fs import S3FileSystem
 from jobs.pipeline.errors import StorageError
 from jobs.pipeline.run import stale
 from jobs.pipeline.run.scores import Part, open_scores
-from jobs.pipeline.run.stale import CHANGED, GONE, Sources, check_sources, prune
+from jobs.pipeline.run.stale import CHANGED, GONE, SAME_FILE, Sources, check_sources, prune
 from jobs.pipeline.storage.versions import Version, version_of
 from tests.pipeline.results.test_summary import sample, write_part
 
@@ -158,3 +158,18 @@ def test_pruning_leaves_a_part_that_was_written_anew_since(tmp_path: Path) -> No
     assert prune([old, new]) == [old]
     assert [path.name for path in (tmp_path / "run" / "scores").iterdir()] == ["new.parquet"]
     assert prune([old]) == []
+
+
+def test_a_part_of_a_named_shards_file_under_another_name_would_count_it_twice(
+    tmp_path: Path,
+) -> None:
+    source = shard_at(tmp_path / "a.tar")
+    (tmp_path / "link.tar").symlink_to(tmp_path / "a.tar")
+    parts = parts_of(
+        tmp_path,
+        a=source,
+        link={**source, "url": str(tmp_path / "link.tar")},
+        scheme={**source, "url": f"file://{tmp_path}/a.tar"},
+    )
+    found = check_sources(parts, named={"a": str(tmp_path / "a.tar")})
+    assert named(found.stale) == {"link": SAME_FILE, "scheme": SAME_FILE}
