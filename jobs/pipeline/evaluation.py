@@ -25,7 +25,8 @@ from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReference
 from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.storage.digest import sha256_of
 from jobs.pipeline.storage.filesystem import absolute, refuse_memory
-from jobs.pipeline.storage.listing import expand
+from jobs.pipeline.storage.listing import expand, file_of
+from jobs.pipeline.storage.redaction import redact
 from masc_core.mask_names import is_member
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Scoring:
         self._config = config
         self.shards: Sequence[Shard] = find_shards(expand(config.samples, "samples"))
         self.inputs: Sequence[str] = expand(config.references, "references")
+        _refuse_shared([shard.url for shard in self.shards], self.inputs)
         self._metrics = metrics_of(config.encoder, config.metric)
         limits, metric = config.limits, config.metric
         self._fingerprint = fingerprint_of(self._metrics, metric, limits.max_image_pixels)
@@ -120,6 +122,12 @@ class Scoring:
         for entry in index.by_key.values():
             if problem := entry.error or entry.warning:
                 log.warning("reference %s in %s: %s", entry.key, entry.shard, problem)
+        if made := [entry for entry in index.by_key.values() if entry.model]:
+            log.warning(
+                "%d of %d references name a model in their JSON, as generations do (the first: %s "
+                "in %s); is references= a pattern that matches shards of generations?",
+                *(len(made), len(index.by_key), made[0].key, made[0].shard),
+            )
         return SharedReferences(index, self._fingerprint)
 
     def described(self) -> Mapping[str, Any]:
@@ -163,6 +171,19 @@ class Scoring:
 
 def _load(plan: ScoringPlan, resources: Resources) -> ShardProcessor:
     return load_scorer(plan, resources.threads, resources.batch_size)
+
+
+def _refuse_shared(samples: Sequence[str], references: Sequence[str]) -> None:
+    """Refuse what would be scored against itself.
+
+    Raises:
+        CallError: a file is among both.
+    """
+    files = {file_of(url) for url in samples}
+    if shared := [url for url in references if file_of(url) in files]:
+        raise CallError(
+            f"references={redact(shared[0])}: also named by samples=, and no shard holds both"
+        )
 
 
 def check(config: EvaluateConfig) -> None:

@@ -268,6 +268,8 @@ class Driver:
             is_lost = isinstance(error.cause, ObjectLostError)
             if is_lost:
                 self._read_again(error.cause)
+                # Also where they were read again already: this worker was told of them before that.
+                call.worker.is_ready = False
             call.retry(reason_of(error.cause), not is_lost)
             if call.is_start:
                 self._replace(call.worker)

@@ -120,13 +120,13 @@ def run_shard_job(
                 return _driven(task, run, to_do, workers, limits, stop, record)
         except CallError:
             if to_do:
-                record.write("stopped")
+                record.write("stopped", **task.described())
             raise
         except (KeyboardInterrupt, Incomplete, StorageError) as error:
             # What stopped it may also keep the record from being written.
             with suppress(StorageError):
                 if to_do and not lease.is_lost:
-                    record.write("stopped")
+                    record.write("stopped", **task.described())
             raise Incomplete(str(error) or "interrupted") from error
 
 

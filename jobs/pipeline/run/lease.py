@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -48,6 +48,16 @@ class Holder:
         """A new holder."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(socket.gethostname(), os.getpid(), now, _pid_namespace(), uuid.uuid4().hex)
+
+    @classmethod
+    def of(cls, lease: dict[str, Any]) -> Holder | None:
+        """Whom a lease names; None where no driver wrote it. What a later version adds is left."""
+        holder = lease["holder"]
+        if not isinstance(holder, dict):
+            return None
+        own: dict[str, Any] = {field.name: holder.get(field.name) for field in fields(cls)}
+        is_one = all(isinstance(v, int if name == "pid" else str) for name, v in own.items())
+        return cls(**own) if is_one else None
 
     def is_dead(self) -> bool:
         """Whether it is known to be: False where it cannot be told."""
@@ -122,10 +132,11 @@ class Lease:
 
     def _wait_for_the_dead(self) -> None:
         """Return when nobody has the run."""
-        first = standing = self._run.read_lease()
+        first = standing = self._read()
         waited = 0.0
         while standing is not None:
-            holder = Holder(**standing["holder"])
+            holder = Holder.of(standing)
+            assert holder is not None
             if standing != first:
                 raise CallError(
                     f"run={redact(self._run.url)} has a driver: host {holder.host}, "
@@ -140,12 +151,12 @@ class Lease:
                 )  # fmt: skip
             time.sleep(self._refresh / 5)
             waited += self._refresh / 5
-            standing = self._run.read_lease()
+            standing = self._read()
 
     def _keep(self) -> None:
         while not self._released.wait(self._refresh):
             try:
-                standing = self._run.read_lease()
+                standing = self._read()
                 if standing is not None and standing["holder"]["id"] != self._holder.id:
                     self.is_lost = True
                     self._on_loss()
@@ -154,6 +165,11 @@ class Lease:
             except StorageError as error:
                 # The next beat may get through; if none does, the commits say so.
                 log.warning("the run's lease could not be refreshed: %s", error)
+
+    def _read(self) -> dict[str, Any] | None:
+        """What `driver.json` says; None where it names no holder as drivers do."""
+        standing = self._run.read_lease()
+        return standing if standing and Holder.of(standing) else None
 
     def _write(self) -> None:
         self._heartbeats += 1

@@ -59,7 +59,7 @@ def check_sources(parts: Sequence[Part], named: Mapping[str, Shard] = NOTHING) -
     asked = [part for part in parts if _url_of(part) and part.shard_id not in named]
     by_place: dict[str, list[Part]] = {}
     for part in asked:
-        by_place.setdefault(_place_of(_url_of(part)), []).append(part)
+        by_place.setdefault(_place_of(part), []).append(part)
     states: dict[str, str] = {}
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         for first, *others in by_place.values():
@@ -134,9 +134,11 @@ def _url_of(part: Part) -> str:
     return url if isinstance(url, str) else ""
 
 
-def _place_of(url: str) -> str:
-    """The storage that answers for `url`."""
-    parts = urlsplit(url)
+def _place_of(part: Part) -> str:
+    """The storage that answers for its shard; of files each folder, which may be closed."""
+    if (folder := _folder_of(part)) is not None:
+        return str(folder)
+    parts = urlsplit(_url_of(part))
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -84,7 +84,8 @@ class ReferenceEncoder:
             fields = read_reference(raw)
         except SampleError as error:
             raise CallError(f"references={shard}: {raw.key}: {error}") from error
-        photo = Photo(entry=ReferenceEntry(raw.key, shard, fields.concept, fields.subject))
+        entry = ReferenceEntry(raw.key, shard, fields.concept, fields.subject, model=fields.model)
+        photo = Photo(entry=entry)
         try:
             image = decode_image(raw, plan.max_image_pixels)
             masks = decode_masks(

@@ -24,6 +24,8 @@ class ReferenceEntry:
     """Share of its mask's pixels that are foreground, in [0, 1]."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why a metric other than MaSC has no use for it, by the metric's name."""
+    model: str | None = None
+    """As its JSON names it; a generation has one."""
 
 
 class ReferenceIndex:

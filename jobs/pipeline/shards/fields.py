@@ -40,6 +40,8 @@ class ReferenceFields:
 
     concept: str
     subject: str | None = None
+    model: str | None = None
+    """That made it, which a reference seldom names: it may be a generation."""
 
 
 def read_generation(raw: RawSample, fields: GenerationFields) -> None:
@@ -90,7 +92,7 @@ def read_reference(raw: RawSample) -> ReferenceFields:
         raise SampleError(f"{JSON_SUFFIX}: {problem}")
     if subject is not None and _text(subject) is None:
         raise SampleError(f"{JSON_SUFFIX}: {_wrong('subject', subject, 'a text')}")
-    return ReferenceFields(concept, subject)
+    return ReferenceFields(concept, subject, _text(document.get("model")))
 
 
 def _content(raw: RawSample, suffix: str) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 import ray
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ray.exceptions import ObjectLostError
 
 from jobs.pipeline.cluster import driver as driver_module
 from jobs.pipeline.cluster import shard_queue
@@ -32,6 +33,8 @@ from jobs.pipeline.storage.versions import Version
 from tests.commands import rows_of
 
 SCORE, RAISE, DIE, DIE_COMMITTED = "score", "raise", "die", "die after the commit"
+LOST = "what was shared is lost"
+"""Unless it was shared anew since the worker began with it."""
 MAX_ATTEMPTS = 3
 
 Script = list[list[str]]
@@ -47,6 +50,7 @@ class ScriptedWorker:
         self._script = script
         self._seconds = seconds
         self._starts = starts
+        self._times_shared = 0
 
     def load(self, load: Any, resources: Resources) -> Place:
         if not self._starts:
@@ -61,6 +65,7 @@ class ScriptedWorker:
         return name, None
 
     def share(self, shared: str, stored: list[Any]) -> None:
+        self._times_shared += 1
         # In one step: a worker that is not needed any more may be killed meanwhile.
         written = Path(self._run.url) / f"shared-{os.getpid()}"
         written.write_text(shared)
@@ -80,6 +85,8 @@ class ScriptedWorker:
             raise ValueError("as the script says")
         if fate == DIE:
             os._exit(1)
+        if fate == LOST and self._times_shared < 2:
+            raise ObjectLostError("00" * 28, None, "")  # of before they were read again
         if fate == "disk full":
             raise CommitError("run=x", "cannot be written to: OSError: No space left on device")
         rows = [{"key": f"{number}/{i}", "shard": shard.url, "status": OK} for i in range(3)]
@@ -237,3 +244,12 @@ def test_asked_twice_a_driver_drops_what_was_begun(joined: None, tmp_path: Path)
     driver._give_shards = give_and_ask  # type: ignore[method-assign]
     with pytest.raises(Incomplete, match=r"stopped with 4 shards to do, [12] of them begun"):
         driver.do_all()
+
+
+def test_a_worker_that_holds_what_was_lost_before_is_told_of_what_was_read_again(
+    joined: None, tmp_path: Path
+) -> None:
+    driver = drive(tmp_path / "run", [[LOST] * 9], n_workers=1)
+    driver.do_all()
+    assert not driver.set_aside
+    assert (tmp_path / "run" / "attempts-0").read_text() == ".."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,3 +112,34 @@ def test_what_a_ray_of_our_own_can_never_give_ends_the_call_at_once(
     with pytest.raises(CallError, match=r"^workers\.cpus=4096: no node has as much for a worker;"):
         count(tmp_path, shards, "local", workers=WorkersConfig(cpus=4096))
     assert description_of(tmp_path / "run")["state"] == "stopped"
+
+
+class Learning(LineCounting):
+    """Knows of its inputs what they hold only once they are read."""
+
+    learnt: Sequence[str] | None = None
+
+    def share(self, answers: Sequence[str]) -> int:
+        self.learnt = list(answers)
+        return super().share(answers)
+
+    def described(self) -> Mapping[str, Any]:
+        return {**super().described(), "learnt": self.learnt}
+
+
+def test_the_record_of_a_run_that_stopped_says_what_was_known_by_then(
+    cluster_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_queue, "FIRST_PAUSE", 0.01)
+    run = str(tmp_path / "run")
+    task = Learning(run, write(tmp_path, bad=POISON), write(tmp_path, start="a"))
+    with pytest.raises(Incomplete, match="no shard could be counted"):
+        run_shard_job(
+            task,
+            RunDirectory(run),
+            WorkersConfig(count=1),
+            RayConfig(cluster_address),
+            LimitsConfig(max_shard_attempts=1),
+        )
+    described = description_of(tmp_path / "run")
+    assert (described["state"], described["learnt"]) == ("stopped", ["read"])

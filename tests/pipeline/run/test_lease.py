@@ -150,3 +150,23 @@ def test_a_run_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
         claim(RunDirectory(str(tmp_path / "file" / "run"))),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "holder", ['{"host": "a"}', "5", "null", '["a"]', '{"host": 1, "pid": "x", "since": 2}']
+)
+def test_a_holder_that_no_driver_wrote_is_nobody(run: RunDirectory, holder: str) -> None:
+    path = Path(run.url) / "driver.json"
+    path.parent.mkdir()
+    path.write_text(f'{{"holder": {holder}}}')
+    with claim(run):
+        assert holder_of(run).pid == os.getpid()
+
+
+def test_a_holder_of_whom_a_later_version_says_more_is_respected(run: RunDirectory) -> None:
+    later = {**asdict(replace(HERE, host="elsewhere")), "rack": 7}
+    run.write_lease({"holder": later, "heartbeats": 1})
+    held = claim(run, expires_seconds=0.3)
+    began = time.monotonic()
+    with held:
+        assert time.monotonic() - began >= 0.3

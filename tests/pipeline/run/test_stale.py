@@ -16,7 +16,7 @@ from jobs.pipeline.run import stale
 from jobs.pipeline.run.scores import Part, open_scores
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.run.stale import CHANGED, GONE, SAME_FILE, Sources, check_sources, prune
-from jobs.pipeline.storage.versions import Version, version_of
+from jobs.pipeline.storage.versions import Version, version_at, version_of
 from tests.pipeline.results.test_summary import sample, write_part
 
 
@@ -206,3 +206,21 @@ def test_a_part_of_a_named_shards_file_under_another_name_would_count_it_twice(
     )
     found = check_sources(parts, named={"a": shard_of(parts[0])})
     assert named(found.stale) == {"link": SAME_FILE, "scheme": SAME_FILE}
+
+
+def test_a_folder_that_is_closed_says_nothing_of_the_other_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, gone = shard_at(tmp_path / "closed" / "a.tar"), shard_at(tmp_path / "open" / "b.tar")
+    parts = parts_of(tmp_path, a=closed, b=gone, c=shard_at(tmp_path / "open" / "c.tar"))
+    (tmp_path / "open" / "b.tar").unlink()
+
+    def ask(fs: Any, path: str, what: str, attempts: int) -> Version:
+        if "/closed/" in path:
+            raise StorageError(what, "permission denied")
+        return version_at(fs, path, what, attempts)
+
+    monkeypatch.setattr(stale, "version_at", ask)
+    found = check_sources(parts)
+    assert named(found.stale) == {"b": GONE}
+    assert set(named(found.unreachable)) == {"a"}
