@@ -31,27 +31,35 @@ class Masks:
         return self.by_name[GIVEN]
 
 
-def decode_masks(
-    raw: RawSample, image: Image.Image, names: Sequence[str], max_pixels: int, least: float
+def with_members(
+    given: np.ndarray,
+    raw: RawSample,
+    image: Image.Image,
+    names: Sequence[str],
+    max_pixels: int,
+    least: float,
 ) -> Masks:
     """The masks of a sample.
 
     Args:
+        given: the one of `mask.png`, decoded.
         image: whose they are.
         names: of the members mask.NAME.png to read.
         least: a further mask that covers this share of its pixels or less is of no use; 0 takes
             all.
 
     Raises:
-        SampleError: the given one cannot be read, or is of another aspect than the image.
+        SampleError: the given one is of another aspect than the image.
     """
-    masks = Masks({GIVEN: _of_image(raw, image, MASK_SUFFIX, max_pixels)}, {})
+    _require_aspect(given, image, MASK_SUFFIX)
+    masks = Masks({GIVEN: given}, {})
     for name in names:
         suffix = f"mask.{name}.png"
         if suffix not in raw.members and suffix not in raw.refused:
             continue
         try:
-            mask = _of_image(raw, image, suffix, max_pixels)
+            mask = decode_mask(raw, max_pixels, suffix)
+            _require_aspect(mask, image, suffix)
         except SampleError as error:
             masks.problems[name] = str(error)
             continue
@@ -65,8 +73,6 @@ def decode_masks(
     return masks
 
 
-def _of_image(raw: RawSample, image: Image.Image, suffix: str, max_pixels: int) -> np.ndarray:
-    mask = decode_mask(raw, max_pixels, suffix)
+def _require_aspect(mask: np.ndarray, image: Image.Image, suffix: str) -> None:
     if problem := aspect_problem(image.size, mask.shape[::-1]):
         raise SampleError(f"{suffix}: {problem}")
-    return mask

@@ -10,12 +10,12 @@ import torch
 
 from jobs.pipeline.errors import CallError, DamagedShard, SampleError
 from jobs.pipeline.scoring.batched_pass import BatchedPass, Decoded, Work
-from jobs.pipeline.scoring.masks import decode_masks
+from jobs.pipeline.scoring.masks import with_members
 from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import Stored, storable
 from jobs.pipeline.shards.fields import read_reference
-from jobs.pipeline.shards.images import decode_image, mask_note, orientation_note
+from jobs.pipeline.shards.images import decode_image, decode_mask, mask_note, orientation_note
 from jobs.pipeline.shards.members import RawSample
 from jobs.pipeline.shards.reading import read_samples
 from jobs.pipeline.storage.digest import DigestingStream
@@ -87,9 +87,10 @@ class ReferenceEncoder:
         entry = ReferenceEntry(raw.key, shard, fields.concept, fields.subject, model=fields.model)
         photo = Photo(entry=entry)
         try:
+            given = decode_mask(raw, plan.max_image_pixels)
             image = decode_image(raw, plan.max_image_pixels)
-            masks = decode_masks(
-                raw, image, plan.member_masks, plan.max_image_pixels, plan.min_fg_fraction
+            masks = with_members(
+                *(given, raw, image, plan.member_masks, plan.max_image_pixels, plan.min_fg_fraction)
             )
         except SampleError as error:
             photo.entry = replace(photo.entry, error=str(error))

@@ -23,14 +23,14 @@ from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
 from jobs.pipeline.run.rows import ERROR, OK, SKIPPED, scores_schema
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.scoring.batched_pass import BatchedPass, Decoded, Work
-from jobs.pipeline.scoring.masks import decode_masks
+from jobs.pipeline.scoring.masks import with_members
 from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences
 from jobs.pipeline.scoring.reference_encoder import ReferenceEncoder
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import ReferenceStore, Stored
 from jobs.pipeline.scoring.warnings import MASK, NO_VALUE, ORIENTATION, warnings_of
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
-from jobs.pipeline.shards.images import decode_image, mask_note, orientation_note
+from jobs.pipeline.shards.images import decode_image, decode_mask, mask_note, orientation_note
 from jobs.pipeline.shards.members import RawSample
 from jobs.pipeline.shards.reading import read_samples
 from jobs.pipeline.storage.redaction import redact
@@ -201,9 +201,10 @@ class ShardScorer:
             (entry.subject for entry in row.references if entry.subject), None
         )
         plan = self._plan
+        given = decode_mask(raw, plan.max_image_pixels)
         image = decode_image(raw, plan.max_image_pixels)
-        masks = decode_masks(
-            raw, image, plan.member_masks, plan.max_image_pixels, plan.min_fg_fraction
+        masks = with_members(
+            *(given, raw, image, plan.member_masks, plan.max_image_pixels, plan.min_fg_fraction)
         )
         row.flags = {**_flags(image, masks.given), **masks.problems}
         fg_fraction = foreground_fraction(masks.given)
