@@ -14,7 +14,7 @@ from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
 from jobs.pipeline.cluster.tasks import map_on_cluster, run_on_cluster
 from jobs.pipeline.command.settings import section, setting
 from jobs.pipeline.errors import CallError, Incomplete
-from jobs.pipeline.results.summary import Summary, summarise_run
+from jobs.pipeline.results.summary import NothingCounts, Summary, summarise_run
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.inputs import digest_of, find_inputs
 from jobs.pipeline.run.record import redacted_settings
@@ -136,11 +136,15 @@ class Scoring:
 
     def finish(self, run: RunDirectory, is_on_cluster: bool) -> Summary:
         """The summary of the run; on the cluster, where the parts are near, if there is one."""
+        nothing = "no shard could be scored; failed/ in the run says why"
         if not run.parts():
-            raise Incomplete("no shard could be scored; failed/ in the run says why")
-        named = {shard.id: shard.url for shard in self.shards}
+            raise Incomplete(nothing)
+        named = {shard.id: shard for shard in self.shards}
         call = (run.url, named, self._config.prune)
-        return run_on_cluster(summarise_run, *call) if is_on_cluster else summarise_run(*call)
+        try:
+            return run_on_cluster(summarise_run, *call) if is_on_cluster else summarise_run(*call)
+        except NothingCounts as error:
+            raise Incomplete(nothing) from error
 
     def counted(self, summary: Summary) -> Mapping[str, Any]:
         """The rows by status, and the parts that do not count."""

@@ -73,3 +73,33 @@ def test_a_shard_that_was_scored_by_another_name_counts_once(
     again = evaluate("--json")
     assert counts(again)["n"] == N
     assert "the same file counts under another name" in again.stderr
+
+
+def test_a_shard_that_cannot_be_scored_anew_leaves_its_old_rows_out(
+    evaluate: Callable[..., Run], shards: Path
+) -> None:
+    one = shards / "generations-000001.tar"
+    assert counts(evaluate("--json", f"samples={one}"))["n"] == 2
+    one.write_text("no tar")
+    alone = evaluate("--json", f"samples={one}", "limits.max_shard_attempts=1")
+    assert alone.returncode == 3, alone.stderr
+    assert "no shard could be scored" in alone.stderr
+    again = evaluate("--json", "limits.max_shard_attempts=1")
+    assert again.returncode == 3, again.stderr
+    assert json.loads(again.stdout)["counts"]["n"] == N - 2
+    assert "(3 parts, 3 of them of shards that this call named)" in again.stderr
+
+
+def test_the_record_says_what_does_not_count_also_where_nothing_was_to_do(
+    evaluate: Callable[..., Run], shards: Path
+) -> None:
+    assert counts(evaluate("--json"))["n"] == N
+    (shards / "generations-000003.tar").unlink()
+    assert counts(evaluate("--json"))["n"] == N - 2
+    described = description_of(shards / "run")
+    assert described["counts"]["n"] == N - 2
+    [stale] = described["stale_parts"]
+    assert "generations-000003" in stale
+    assert counts(evaluate("--json", "prune=true"))["n"] == N - 2
+    assert counts(evaluate("--json"))["n"] == N - 2
+    assert description_of(shards / "run")["stale_parts"] == []

@@ -134,13 +134,14 @@ def _finished(task: Task[Result], run: RunDirectory, record: RunRecord) -> Outco
     """Every shard was done before."""
     result = task.finish(run, is_on_cluster=False)
     described = run.read_description() or {}
-    inputs = task.described_inputs()
+    now = {**task.described_inputs(), **task.counted(result)}
     if described.get("state") != "done":
         # Its driver died after the last commit.
         record.write("done", **task.described(), **task.counted(result))
-    elif any(described.get(key) != value for key, value in inputs.items()):
-        # They lie elsewhere, or have another version, and their content was found to be the same.
-        run.describe({**described, **inputs})
+    elif any(described.get(key) != value for key, value in now.items()):
+        # Inputs lie elsewhere, or have another version, and their content was found to be the same;
+        # or shards of before are gone.
+        run.describe({**described, **now})
     return Outcome(result)
 
 

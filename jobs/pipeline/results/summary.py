@@ -27,6 +27,7 @@ from jobs.pipeline.results.duplicates import Duplicates, find_duplicates
 from jobs.pipeline.results.quantiles import select_quantiles
 from jobs.pipeline.results.tables import table_of, table_of_models
 from jobs.pipeline.run.scores import Scores, open_scores
+from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.run.stale import NOTHING, Sources, check_sources, prune
 from jobs.pipeline.storage.filesystem import join, open_filesystem
 from jobs.pipeline.storage.redaction import redact
@@ -39,6 +40,10 @@ MEMORY_LIMIT = "2GB"
 """Of DuckDB, for what it can spill; what it cannot is bounded by `VALUES_AT_ONCE`."""
 NAMED = 3
 """Parts that a warning names."""
+
+
+class NothingCounts(CallError):
+    """There are parts, but the shards of all of them are gone or have changed."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class Summary:
 
 
 def summarise_run(
-    run: str, named: Mapping[str, str] = NOTHING, prune_stale: bool = False
+    run: str, named: Mapping[str, Shard] = NOTHING, prune_stale: bool = False
 ) -> Summary:
     """Reduce the parts of a run to a `Summary`, and write it to `RUN/summary/`.
 
@@ -131,7 +136,7 @@ def summarise_run(
 def summarise_runs(
     runs: Sequence[str],
     out: str,
-    named: Mapping[str, str] = NOTHING,
+    named: Mapping[str, Shard] = NOTHING,
     prune_stale: bool = False,
 ) -> Summary:
     """Reduce the parts of several runs, taken as one, to a `Summary`, and write it to `out`.
@@ -142,11 +147,12 @@ def summarise_runs(
     Args:
         runs: directories of results.
         out: directory of the summary.
-        named: URLs of shards that the caller knows to stand, by their ids.
+        named: shards that the caller has looked at, by their ids.
         prune_stale: whether stale parts are removed.
 
     Raises:
-        CallError: there are no parts, none that counts, or a part is not one.
+        NothingCounts: there are parts, but none that counts.
+        CallError: there are no parts, or a part is not one.
         StorageError: the parts cannot be read, or the summary not written.
     """
     shown = f"run={', '.join(redact(run) for run in runs)}"
@@ -156,7 +162,7 @@ def summarise_runs(
     stale = [part for part, _ in sources.stale]
     scores = opened.without(stale)
     if not scores.parts:
-        raise CallError(
+        raise NothingCounts(
             f"{shown}: nothing to reduce, the shards of all its parts are gone or have changed"
         )
     if prune_stale:

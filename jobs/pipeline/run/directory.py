@@ -90,6 +90,8 @@ class RunDirectory:
             raise CallError(f"run={redacted}: run.json is not JSON: {error}") from error
         if not isinstance(description, dict):
             raise CallError(f"run={redacted}: run.json is no JSON object, so not a run's own")
+        if not isinstance(description.get("fingerprint", {}), dict):
+            raise CallError(f"run={redacted}: run.json has a fingerprint that is no JSON object")
         return description
 
     def describe(self, description: dict[str, Any]) -> None:

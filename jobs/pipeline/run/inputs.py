@@ -31,20 +31,36 @@ class Input:
         return {"url": redact(self.url), **asdict(self.version), "sha256": self.sha256}
 
 
-def find_inputs(urls: Sequence[str], recorded: Iterable[dict[str, Any]]) -> list[Input]:
+def find_inputs(urls: Sequence[str], recorded: object) -> list[Input]:
     """The files at `urls`, with their present versions; and their digests, where `recorded` tells.
+
+    Args:
+        recorded: what `run.json` says of the inputs, which may have been written by hand.
 
     Raises:
         StorageError, FileNotFoundError: a version cannot be asked for.
     """
     with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
         versions = list(pool.map(version_of, urls))
-    # A size alone does not tell two contents apart.
-    known = {(e["url"], e["size"], e["tag"]): e["sha256"] for e in recorded if e["tag"]}
+    known = _digests_of(recorded)
     return [
         Input(url, version, known.get((redact(url), version.size, version.tag)))
         for url, version in zip(urls, versions, strict=True)
     ]
+
+
+def _digests_of(recorded: object) -> dict[tuple[object, ...], str]:
+    """By URL, size and tag. Entries that are not as `recorded` makes them tell nothing."""
+    digests: dict[tuple[object, ...], str] = {}
+    for entry in recorded if isinstance(recorded, list) else []:
+        # A size alone does not tell two contents apart.
+        if not (isinstance(entry, dict) and entry.get("tag")):
+            continue
+        version = (entry.get("url"), entry.get("size"), entry["tag"])
+        sha256 = entry.get("sha256")
+        if isinstance(sha256, str) and all(isinstance(x, str | int | None) for x in version):
+            digests[version] = sha256
+    return digests
 
 
 def digest_of(digests: Iterable[str]) -> str:

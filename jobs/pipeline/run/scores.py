@@ -28,6 +28,7 @@ from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.run.directory import FOOTER_KEY
 from jobs.pipeline.run.rows import SCORES_SCHEMA
 from jobs.pipeline.storage.filesystem import absolute, is_local, join, open_filesystem
+from jobs.pipeline.storage.listing import file_of
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import reason_of, with_retries
 from jobs.pipeline.storage.versions import Version, version_at
@@ -201,7 +202,7 @@ def open_scores(runs: Sequence[str], columns: Sequence[str] | None = None) -> Sc
     places: set[str] = set()
     opened: list[Part] = []
     for run in runs:
-        place = redact(absolute(run)).rstrip("/")
+        place = file_of(redact(absolute(run)).rstrip("/"))
         if place in places:
             raise CallError(f"run={redact(run)}: given twice")
         places.add(place)

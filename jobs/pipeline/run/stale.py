@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.run.scores import Part
+from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, open_filesystem, scheme_of
 from jobs.pipeline.storage.listing import file_of
 from jobs.pipeline.storage.redaction import redact
@@ -24,7 +25,7 @@ SAME_FILE = "the same file counts under another name"
 _CURRENT = "current"
 _KNOWN = (GONE, CHANGED, _CURRENT)
 
-NOTHING: Mapping[str, str] = {}
+NOTHING: Mapping[str, Shard] = {}
 
 ATTEMPTS = 2
 """A source that cannot be reached is no loss: its part is kept."""
@@ -40,7 +41,7 @@ class Sources:
     """Parts that are kept because their shard cannot be asked for, each with why."""
 
 
-def check_sources(parts: Sequence[Part], named: Mapping[str, str] = NOTHING) -> Sources:
+def check_sources(parts: Sequence[Part], named: Mapping[str, Shard] = NOTHING) -> Sources:
     """Hold the shards that `parts` were made from against what is there now.
 
     A shard that is not there is gone only where its storage says so: not where credentials or the
@@ -49,10 +50,12 @@ def check_sources(parts: Sequence[Part], named: Mapping[str, str] = NOTHING) -> 
 
     Args:
         parts: of one or several runs. Parts that do not say what they were made from are kept.
-        named: URLs of shards that the caller knows to stand, by their ids. A part of one of their
-            files under another name, by a link or another spelling, would count it twice.
+        named: shards that the caller has looked at, by their ids: they are not asked for again. A
+            part of another version of one has changed: it was not scored anew.
+
+    A file counts once in a run, whatever it is called, by links or spellings; first under the name
+    that the caller gave it.
     """
-    files = {file_of(url) for url in named.values()}
     asked = [part for part in parts if _url_of(part) and part.shard_id not in named]
     by_place: dict[str, list[Part]] = {}
     for part in asked:
@@ -67,11 +70,22 @@ def check_sources(parts: Sequence[Part], named: Mapping[str, str] = NOTHING) -> 
     is_here = bool(named) or any(
         states[str(part)] in (_CURRENT, CHANGED) and _folder_of(part) is not None for part in asked
     )
-    stale, unreachable = [], []
+    stale: list[tuple[Part, str]] = []
+    unreachable: list[tuple[Part, str]] = []
+    files = set()
+    for part in (part for part in parts if part.shard_id in named):
+        shard = named[part.shard_id]
+        if _url_of(part) and part.footer["source"] != shard.source:
+            stale.append((part, CHANGED))
+        else:
+            files.add((part.run, file_of(shard.url)))
     for part in asked:
         state, folder = states[str(part)], _folder_of(part)
-        if file_of(_url_of(part)) in files:
+        file = part.run, file_of(_url_of(part))
+        if file in files:
             state = SAME_FILE
+        elif state == _CURRENT:
+            files.add(file)
         if state == GONE and not is_here and folder is not None and not folder.is_dir():
             state = f"{folder} is not on this machine"
         if state in (CHANGED, GONE, SAME_FILE):

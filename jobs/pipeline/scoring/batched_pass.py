@@ -136,7 +136,7 @@ class BatchedPass:
             reason = f"out of memory on the device: {str(error).splitlines()[0]}"
             is_short_of_memory = True
         except Exception as error:
-            # sample that it cannot bear must cost no other, and no row.
+            # A sample that a comparator cannot bear must cost no other, and no row.
             if number == 0:
                 raise
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"

@@ -28,7 +28,7 @@ from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReference
 from jobs.pipeline.scoring.reference_encoder import ReferenceEncoder
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import ReferenceStore, Stored
-from jobs.pipeline.scoring.warnings import MASK, ORIENTATION, warnings_of
+from jobs.pipeline.scoring.warnings import MASK, NO_VALUE, ORIENTATION, warnings_of
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
 from jobs.pipeline.shards.images import decode_image, mask_note, orientation_note
 from jobs.pipeline.shards.members import RawSample
@@ -61,6 +61,14 @@ class Row(Decoded):
     """What is suspicious of its members, by the kinds of `warnings`."""
     notes: dict[int, str] = field(default_factory=dict)
     """What is said of the scores of an `ok` row, by the number of the metric."""
+    refused: dict[int, str] = field(default_factory=dict)
+    """Why a comparator could not score it, by its number."""
+
+    @property
+    def suspicions(self) -> dict[str, str]:
+        """What a run counts of it, by the kinds of `warnings`."""
+        values = {NO_VALUE: "; ".join(self.refused.values())} if self.refused else {}
+        return {**self.flags, **values}
 
     @property
     def is_over(self) -> bool:
@@ -73,7 +81,8 @@ class Row(Decoded):
 
     def as_columns(self, shard: str) -> dict[str, Any]:
         """The row."""
-        in_order = [*self.flags.values(), *(self.notes[number] for number in sorted(self.notes))]
+        notes = {**self.notes, **self.refused}
+        in_order = [*self.flags.values(), *(notes[number] for number in sorted(notes))]
         return {
             "key": self.key,
             "shard": shard,
@@ -153,7 +162,7 @@ class ShardScorer:
         del self.counts[shard.id]
         return ShardReport(
             *(shard.id, _count(in_order), timings, _first_error(in_order)),
-            warnings_of(in_order, {row.key: row.flags for row in rows}),
+            warnings_of(in_order, {row.key: row.suspicions for row in rows}),
         )
 
     def _score_samples(self, shard: Shard) -> tuple[list[Row], Timings]:
@@ -243,7 +252,7 @@ class ShardScorer:
         if number == 0:
             row.end(ERROR, reason)
         else:
-            row.notes[number] = f"{self._plan.metrics[number].name}: {reason}"
+            row.refused[number] = f"{self._plan.metrics[number].name}: {reason}"
 
 
 def _keep(

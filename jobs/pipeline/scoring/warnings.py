@@ -11,7 +11,7 @@ from typing import Any
 from jobs.pipeline.run.reports import Warned
 from jobs.pipeline.run.rows import OK
 
-MASK, ORIENTATION = "mask", "orientation"
+MASK, ORIENTATION, NO_VALUE = "mask", "orientation", "no value"
 NO_SUBJECT, SUBJECT_NOT_FOUND, EMPTY_TEXT = "no subject", "subject not found", "empty text"
 
 CURES = {
@@ -19,6 +19,8 @@ CURES = {
     "0 elsewhere",
     ORIENTATION: "images are not stored upright, and were scored as they are stored: "
     "jobs.pack upright=true turns them",
+    NO_VALUE: "samples lack the value of a comparator, which could not score them: their columns "
+    "are null, and `error` says why",
     NO_SUBJECT: "samples have no subject, so PF measured the whole prompt: give `subject` in their "
     "JSON, or in their references'",
     SUBJECT_NOT_FOUND: "samples have a subject that does not occur in their prompt, so PF measured "
@@ -35,7 +37,7 @@ def warnings_of(
 
     Args:
         rows: of one shard.
-        flags: by the key of a row what was seen when it was decoded, by its kind.
+        flags: by the key of a row what was seen of it, by its kind.
     """
     found: dict[str, Warned] = {}
     for row in rows:

@@ -16,6 +16,9 @@ from jobs.pipeline.errors import CallError
 from jobs.pipeline.results import quantiles
 from jobs.pipeline.results.summary import Summary, summarise_run, summarise_runs
 from jobs.pipeline.run.rows import SCORES_SCHEMA
+from jobs.pipeline.run.scores import open_scores
+from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.storage.versions import Version
 from tests.pipeline.results.test_summary import NAN, sample, schema_with, unscored, write_part
 
 FURTHER = schema_with("cp@dilate:5", "cp.leak")
@@ -222,5 +225,8 @@ def test_a_run_of_which_nothing_counts_is_a_wrong_call_and_loses_nothing(
 
 
 def test_a_shard_that_the_caller_names_is_not_asked_for(repacked: Path) -> None:
-    summary = summarise_run(str(repacked), named={"gone": "/elsewhere/gone.tar"})
+    [source] = (part.footer["source"] for part in open_scores([str(repacked)]).parts[1:2])
+    shard = Shard(source["url"], Version(source["size"], source["tag"]))
+    summary = summarise_run(str(repacked), named={"gone": shard})
     assert summary.model["model"].to_pylist() == ["gone", "stands"]
+    assert summary.named_parts == 1

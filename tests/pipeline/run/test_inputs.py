@@ -42,6 +42,33 @@ def test_a_storage_without_versions_is_never_believed(tmp_path: Path) -> None:
     assert find_inputs([str(path)], [recorded])[0].sha256 is None
 
 
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        None,
+        5,
+        "text",
+        {"url": "x"},
+        ["text", None, 5, []],
+        [{"url": "x"}, {"tag": "t"}, {"url": ["x"], "size": {}, "tag": ["t"], "sha256": "s"}],
+    ],
+)
+def test_a_record_that_is_none_tells_nothing(recorded: object, tmp_path: Path) -> None:
+    path = tmp_path / "one.tar"
+    path.write_bytes(b"1")
+    [found] = find_inputs([str(path)], recorded)
+    assert found.sha256 is None
+
+
+@pytest.mark.parametrize("sha256", [5, ["s"], {}, None])
+def test_a_recorded_digest_that_is_no_text_is_none(sha256: object, tmp_path: Path) -> None:
+    path = tmp_path / "one.tar"
+    path.write_bytes(b"1")
+    [found] = find_inputs([str(path)], [])
+    [again] = find_inputs([str(path)], [{**found.recorded(), "sha256": sha256}])
+    assert again.sha256 is None
+
+
 def test_the_digest_is_of_the_whole_file_whatever_was_read_of_it(tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     path = tmp_path / "one.tar"

@@ -163,7 +163,8 @@ def test_several_runs_are_read_as_one(tmp_path: Path) -> None:
 def test_a_run_given_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_part(str(tmp_path / "run"), "part", [sample()])
     monkeypatch.chdir(tmp_path)
-    for again in ("run", "run/", f"{tmp_path}/run"):
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    for again in ("run", "run/", f"{tmp_path}/run", "link", f"file://{tmp_path}/link/"):
         with pytest.raises(CallError, match="given twice"):
             open_scores([str(tmp_path / "run"), again])
 

@@ -14,6 +14,7 @@ from s3fs import S3FileSystem
 from jobs.pipeline.errors import StorageError
 from jobs.pipeline.run import stale
 from jobs.pipeline.run.scores import Part, open_scores
+from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.run.stale import CHANGED, GONE, SAME_FILE, Sources, check_sources, prune
 from jobs.pipeline.storage.versions import Version, version_of
 from tests.pipeline.results.test_summary import sample, write_part
@@ -61,11 +62,43 @@ def test_a_part_that_does_not_say_what_it_was_made_from_is_kept(tmp_path: Path) 
     assert check_sources(parts) == Sources([], [])
 
 
+def shard_of(part: Part) -> Shard:
+    """The shard that it was made from, as a caller that has looked at it names it."""
+    source = part.footer["source"]
+    return Shard(source["url"], Version(source["size"], source["tag"]))
+
+
 def test_a_shard_that_the_caller_names_is_taken_to_stand(tmp_path: Path) -> None:
     parts = parts_of(tmp_path, a=shard_at(tmp_path / "a.tar"), b=shard_at(tmp_path / "b.tar"))
     for name in ("a", "b"):
         (tmp_path / f"{name}.tar").unlink()
-    assert named(check_sources(parts, named={"a": str(tmp_path / "a.tar")}).stale) == {"b": GONE}
+    assert named(check_sources(parts, named={"a": shard_of(parts[0])}).stale) == {"b": GONE}
+
+
+def test_a_part_of_another_version_of_a_shard_that_the_caller_names_has_changed(
+    tmp_path: Path,
+) -> None:
+    parts = parts_of(tmp_path, a=shard_at(tmp_path / "a.tar"), b=shard_at(tmp_path / "b.tar"))
+    now = Shard(str(tmp_path / "a.tar"), Version(7, "another"))
+    found = check_sources(parts, named={"a": now, "b": shard_of(parts[1])})
+    assert named(found.stale) == {"a": CHANGED}
+
+
+def test_a_file_counts_once_in_a_run_also_where_nobody_names_it(tmp_path: Path) -> None:
+    source = shard_at(tmp_path / "a.tar")
+    (tmp_path / "link.tar").symlink_to(tmp_path / "a.tar")
+    link = {**source, "url": str(tmp_path / "link.tar")}
+    parts = parts_of(tmp_path, a=source, link=link)
+    assert named(check_sources(parts).stale) == {"link": SAME_FILE}
+    assert named(check_sources(parts, named={"link": shard_of(parts[1])}).stale) == {"a": SAME_FILE}
+
+
+def test_a_file_counts_under_its_other_name_while_the_named_one_has_no_part(tmp_path: Path) -> None:
+    source = shard_at(tmp_path / "a.tar")
+    (tmp_path / "link.tar").symlink_to(tmp_path / "a.tar")
+    link = Shard(str(tmp_path / "link.tar"), Version(source["size"], source["tag"]))
+    parts = parts_of(tmp_path, a=source)
+    assert check_sources(parts, named={"link": link}) == Sources([], [])
 
 
 def test_a_run_that_was_moved_to_another_machine_keeps_its_parts(tmp_path: Path) -> None:
@@ -171,5 +204,5 @@ def test_a_part_of_a_named_shards_file_under_another_name_would_count_it_twice(
         link={**source, "url": str(tmp_path / "link.tar")},
         scheme={**source, "url": f"file://{tmp_path}/a.tar"},
     )
-    found = check_sources(parts, named={"a": str(tmp_path / "a.tar")})
+    found = check_sources(parts, named={"a": shard_of(parts[0])})
     assert named(found.stale) == {"link": SAME_FILE, "scheme": SAME_FILE}

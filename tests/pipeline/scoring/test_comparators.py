@@ -14,6 +14,7 @@ import pytest
 
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.rows import SCORES_SCHEMA, scores_schema
+from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
 from jobs.pipeline.scoring.metrics import fingerprint_of, metrics_of
 from masc_core.comparators import COMPARATORS
@@ -112,6 +113,18 @@ def test_what_it_cannot_bear_costs_a_null_and_a_reason_and_no_row(
         assert (row["error"] is None) == (not key.startswith("un"))
         assert row["mean_colour"] is not None
         assert not math.isnan(row["cp"])
+
+
+def test_values_that_are_missing_are_counted_for_the_run_to_warn_of(
+    naflex_checkpoint: Path, tmp_path: Path
+) -> None:
+    metric = MetricConfig(extra=["tones", "mean_colour"])
+    small = small_scorer(naflex_checkpoint, tmp_path, metric=metric)
+    made = [*members(2), *generation("unprepared", 7), *generation("unscored", 8)]
+    [shard] = find_shards([str(write_tar(tmp_path / "g.tar", made))])
+    warned = small.scorer.process(shard).warnings["no value"]
+    assert warned.n == 2
+    assert warned.example == "unprepared: tones: no tones in it"
 
 
 def test_a_reference_that_it_cannot_use_costs_the_values_that_need_it(
