@@ -99,9 +99,9 @@ class Scores:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Of what is read. A column that no part has is of the type it has in a new run."""
+        """Of what is read. What a new run has is of its type there, also where no part has it."""
         names = self.available.names if self.asked is None else [*ALWAYS, *self.asked]
-        types = {each.name: each.type for each in (*SCORES_SCHEMA, *self.available)}
+        types = {each.name: each.type for each in (*self.available, *SCORES_SCHEMA)}
         return pa.schema({name: types.get(name, pa.float64()) for name in names})
 
     @property
@@ -339,8 +339,7 @@ def _select(files: Sequence[tuple[Path, pa.Schema]], schema: pa.Schema) -> str:
     selects = []
     for kinds, paths in alike.items():
         columns = ", ".join(
-            f"CAST({'NULL' if kind is None else quoted(each.name)} AS {_sql_type(each.type)})"
-            f" AS {quoted(each.name)}"
+            f"{_cast(each, is_there=kind is not None)} AS {quoted(each.name)}"
             for kind, each in zip(kinds, schema, strict=True)
         )
         listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
@@ -356,10 +355,16 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _sql_type(kind: pa.DataType) -> str:
-    """DuckDB's name of a type that `scores/` may hold."""
+def _cast(wanted: pa.Field, is_there: bool) -> str:
+    source, kind = quoted(wanted.name) if is_there else "NULL", _sql_type(wanted.type)
+    return source if kind is None else f"CAST({source} AS {kind})"
+
+
+def _sql_type(kind: pa.DataType) -> str | None:
+    """DuckDB's name of a type that a new run has; None of others, which are read as they are."""
     if pa.types.is_list(kind):
-        return f"{_sql_type(kind.value_type)}[]"
+        of = _sql_type(kind.value_type)
+        return None if of is None else f"{of}[]"
     names = {
         pa.string(): "VARCHAR",
         pa.bool_(): "BOOLEAN",
@@ -368,4 +373,4 @@ def _sql_type(kind: pa.DataType) -> str:
         pa.float32(): "FLOAT",
         pa.float64(): "DOUBLE",
     }
-    return names[kind]
+    return names.get(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,17 @@ def test_types_that_differ_are_brought_together(run: str) -> None:
         {"model": "x", "votes": 3.0},
         {"model": "y", "votes": 0.5},
     ]
+
+
+def test_a_column_of_a_type_that_no_run_has_is_read_as_it_is(run: str) -> None:
+    when = datetime(2026, 1, 2, 3, 4, 5)
+    schema = SCORES_SCHEMA.append(pa.field("when", pa.timestamp("us"))).append(
+        pa.field("nothing", pa.null())
+    )
+    write_part(run, "a", [sample() | {"when": when}], schema=schema)
+    write_part(run, "b", [sample()])
+    read = rows_of(open_scores([run], ["when", "nothing"]), "when", "nothing")
+    assert read == [{"when": when, "nothing": None}, {"when": None, "nothing": None}]
 
 
 def test_types_that_do_not_go_together_are_one_line(run: str) -> None:
