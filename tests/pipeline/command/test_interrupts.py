@@ -11,7 +11,9 @@ import pytest
 from jobs.pipeline.command.interrupts import SIGNALS
 
 PROGRAM = """
-import atexit, sys, time
+import atexit, signal, sys, time
+# Whoever runs the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from jobs.pipeline.command.interrupts import exit_at_interrupt, run_main
 
 def reach(moment):
