@@ -350,7 +350,7 @@ def test_a_shard_that_cannot_be_read_is_set_aside_and_tried_again_by_the_next_ca
         ("encoder.name_or_path={tmp}/clip", "model_type is 'clip', not siglip or siglip2"),
         ("metric.fg_treshold=0.4", "unknown setting 'metric.fg_treshold'; did you mean"),
         ("metric.fg_threshold=2", "metric.fg_threshold=2.0: expected 0.0 to 1.0"),
-        ("metric.masks=[given,sam]", "the one mask known is 'given'"),
+        ("metric.masks=[given,grow:5]", "metric.masks=grow:5: no such mask"),
         ("metric.extra=clip_i", "metric.extra=clip_i: no such metric"),
         ("workers.count=none", "workers.count=none: expected auto or a number"),
         ("ray.address=127.0.0.1:1", "ray.address=127.0.0.1:1: cannot join"),

