@@ -152,7 +152,7 @@ class Scores:
         with tempfile.TemporaryDirectory(prefix="scores-") as folder:
             try:
                 answer = ask(self._source(Path(folder), where_they_lie=True))
-            except Exception:
+            except Exception:  # whatever it was: the files may have changed under it
                 if not self._have_changed():
                     raise
             else:

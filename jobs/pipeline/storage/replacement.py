@@ -73,7 +73,7 @@ class Replacement:
             for source, target in steps:
                 source.rename(target)
                 done.append((source, target))
-        except BaseException:
+        except BaseException:  # an interrupt too: what was moved is moved back, then it goes on
             for source, target in reversed(done):
                 target.rename(source)
             raise
