@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from masc_core import defaults
-from masc_core.columns import compares
+from masc_core.columns import compares, is_column
 from masc_core.mask_names import GIVEN
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features, Kind
 
@@ -68,6 +68,23 @@ class MascScores:
         self.source = f"encoder.name_or_path={settings.name_or_path}"
         self.columns: Mapping[str, Kind] = {**COLUMNS, **_extra_columns(settings)}
         self._masc: MaSC | None = None
+
+    def giving(self, columns: Collection[str]) -> MascScores:
+        """The same metric, with no further masks and columns than these columns need."""
+        plain = dict.fromkeys(name.removesuffix("_per_reference") for name in columns)
+        masks = [name.partition("@")[2] for name in plain if name.startswith(("cp@", "pf@"))]
+        return MascScores(
+            replace(
+                self._settings,
+                masks=tuple(dict.fromkeys([GIVEN, *masks])),
+                extra=tuple(name for name in plain if is_column(name)),
+            )
+        )
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The names of what plays the mask, `given` first."""
+        return self._settings.masks
 
     def fingerprint(self) -> dict[str, Any]:
         """The encoder counts by its weights, not by where they lie."""

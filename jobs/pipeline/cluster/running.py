@@ -23,6 +23,7 @@ from jobs.pipeline.run.lease import Lease
 from jobs.pipeline.run.record import RunRecord
 from jobs.pipeline.run.reports import Warned, merged
 from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.storage.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class Task(ShardJob, Protocol[Result]):
     verb: str
     """What is done to shards, for the progress."""
     shards: Sequence[Shard]
+    left: Sequence[tuple[Shard, str]]
+    """Shards that this call has to leave as they are, each with why; known once it has begun."""
 
     def begin(self, run: RunDirectory) -> list[Shard]:
         """The shards that are still to do; called once, before there is a cluster.
@@ -49,8 +52,8 @@ class Task(ShardJob, Protocol[Result]):
     def needs_cluster(self) -> bool:
         """Whether something has to be read on the cluster before it is known what is to do."""
 
-    def begin_on_cluster(self, run: RunDirectory) -> None:
-        """Read that.
+    def begin_on_cluster(self, run: RunDirectory, to_do: list[Shard]) -> list[Shard]:
+        """Read that; the shards that are to do, then.
 
         Raises:
             CallError: the run was made from other inputs.
@@ -80,6 +83,8 @@ class Outcome(Generic[Result]):
     result: Result
     n_set_aside: int = 0
     """Shards that failed too often; the same call tries them again."""
+    n_left: int = 0
+    """Shards that this call could not do, and left as they were."""
     warnings: Mapping[str, Warned] = field(default_factory=dict)
     """What was suspicious of the shards that this call did, by its kind."""
 
@@ -108,41 +113,53 @@ def run_shard_job(
         record = RunRecord(run, task.described(), len(task.shards))
         if not to_do and not task.needs_cluster():
             return _finished(task, run, record)
-        if to_do:
+        has_begun = bool(to_do) and not task.needs_cluster()
+        if has_begun:
             record.write("running")
         try:
             with joined_cluster(ray.address, stop) as is_own:
                 if to_do:
                     require_possible(layout_of_cluster(workers, len(to_do)), may_grow=not is_own)
-                task.begin_on_cluster(run)
+                to_do = task.begin_on_cluster(run, to_do)
                 if not to_do:
                     return _finished(task, run, record)
+                if not has_begun:
+                    # Not before it is known that the run may go on: what it says is trusted.
+                    record.write("running", **task.described())
+                    has_begun = True
                 return _driven(task, run, to_do, workers, limits, stop, record)
         except CallError:
-            if to_do:
+            if has_begun:
                 record.write("stopped", **task.described())
             raise
         except (KeyboardInterrupt, Incomplete, StorageError) as error:
             # What stopped it may also keep the record from being written.
             with suppress(StorageError):
-                if to_do and not lease.is_lost:
+                if has_begun and not lease.is_lost:
                     record.write("stopped", **task.described())
             raise Incomplete(str(error) or "interrupted") from error
 
 
 def _finished(task: Task[Result], run: RunDirectory, record: RunRecord) -> Outcome[Result]:
-    """Every shard was done before."""
+    """Every shard that can be was done before."""
+    _tell_of_left(task)
     result = task.finish(run, is_on_cluster=False)
     described = run.read_description() or {}
     now = {**task.described_inputs(), **task.counted(result)}
-    if described.get("state") != "done":
+    state = "incomplete" if task.left else "done"
+    if described.get("state") != state:
         # Its driver died after the last commit.
-        record.write("done", **task.described(), **task.counted(result))
+        record.write(state, **task.described(), **task.counted(result))
     elif any(described.get(key) != value for key, value in now.items()):
         # Inputs lie elsewhere, or have another version, and their content was found to be the same;
         # or shards of before are gone.
         run.describe({**described, **now})
-    return Outcome(result)
+    return Outcome(result, n_left=len(task.left))
+
+
+def _tell_of_left(task: Task[Result]) -> None:
+    for shard, why in task.left:
+        log.error("shard %s is left as it is: %s", redact(shard.url), why)
 
 
 def _driven(
@@ -165,14 +182,19 @@ def _driven(
         )
         driver.do_all()
     done = time.monotonic()
-    # Some worker may have committed these all the same.
-    set_aside = task.still_to_do(run, driver.set_aside)
+    # Some worker may have committed what was set aside; and one of a driver that is dead may have
+    # written over what this one's did.
+    undone = task.still_to_do(run, to_do)
+    set_aside = [shard for shard in undone if shard in driver.set_aside]
+    if len(undone) > len(set_aside):
+        raise Incomplete(f"{len(undone) - len(set_aside)} parts were written over by another call")
+    _tell_of_left(task)
     result = task.finish(run, is_on_cluster=True)
     ended = time.monotonic()
     began_shards = driver.began_shards or done
     warnings = merged(report.warnings for report in driver.reports)
     record.write(
-        "incomplete" if set_aside else "done",
+        "incomplete" if set_aside or task.left else "done",
         **task.described(),
         **task.counted(result),
         n_shards_scored=len(driver.reports),
@@ -185,4 +207,4 @@ def _driven(
             "reduce": round(ended - done, 3),
         },
     )
-    return Outcome(result, len(set_aside), warnings)
+    return Outcome(result, len(set_aside), len(task.left), warnings)

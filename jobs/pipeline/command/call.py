@@ -23,15 +23,12 @@ from rich.text import Text
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_WRONG_CALL
 from jobs.pipeline.command.help import print_help
 from jobs.pipeline.command.messages import MessageFormatter, printable
-from jobs.pipeline.command.settings import Config, _settings, help_of
+from jobs.pipeline.command.settings import Config, Known, help_of
 from jobs.pipeline.command.values import as_typed, read_text, read_yaml
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.storage.redaction import scrub
 
 log = logging.getLogger(__name__)
-
-Known = dict[str, tuple[Any, Any]]
-"""By its dotted key, a setting's type and field."""
 
 
 def run_command(
@@ -81,7 +78,7 @@ def parse(words: list[str], schema: type[Config]) -> Config:
         CallError: a file that cannot be read, an unknown key (the nearest known one is named), a
             value of the wrong type, or a required setting that is not given.
     """
-    known = dict(_settings(schema))
+    known = Known(schema)
     merged = OmegaConf.structured(schema)
     for word in words:
         given, source = _read_word(word, known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING
 
@@ -32,6 +32,36 @@ def section(schema: type) -> Any:
     return dataclasses.field(default_factory=schema)
 
 
+NAME = "NAME"
+"""Stands in a dotted key for whatever a table of settings has there."""
+
+
+def table(help: str) -> Any:
+    """A dataclass field that holds groups of settings of one kind, by names of the user's."""
+    return dataclasses.field(default_factory=dict, metadata={"help": help})
+
+
+class Known(dict[str, tuple[Any, Any]]):
+    """By its dotted key, a setting's type and field; in a table any name is known."""
+
+    def __init__(self, schema: type) -> None:
+        super().__init__(_settings(schema))
+        self._tables = [key.partition(f".{NAME}.")[0] for key in self if f".{NAME}." in key]
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(self._pattern(str(key)))
+
+    def __getitem__(self, key: str) -> tuple[Any, Any]:
+        return super().__getitem__(self._pattern(key))
+
+    def _pattern(self, key: str) -> str:
+        for name in self._tables:
+            if key.startswith(f"{name}."):
+                # Names of metrics have dots of their own.
+                return f"{name}.{NAME}.{key.rpartition('.')[2]}"
+        return key
+
+
 def _settings(schema: type, prefix: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
     """(dotted key, (type, field)) of every leaf of the schema, in order."""
     hints = get_type_hints(schema)
@@ -39,5 +69,7 @@ def _settings(schema: type, prefix: str = "") -> Iterator[tuple[str, tuple[Any, 
         key, hint = f"{prefix}{field.name}", hints[field.name]
         if dataclasses.is_dataclass(hint):
             yield from _settings(hint, f"{key}.")  # type: ignore[arg-type]
+        elif get_origin(hint) is dict:
+            yield from _settings(get_args(hint)[1], f"{key}.{NAME}.")
         else:
             yield key, (hint, field)

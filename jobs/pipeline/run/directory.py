@@ -18,19 +18,23 @@ from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.pipeline.errors import CallError, CommitError, StorageError
-from jobs.pipeline.run.fingerprint import Fingerprint, differing
+from jobs.pipeline.run.fingerprint import Groups, differing_groups, groups_of
+from jobs.pipeline.run.parts import (
+    Footer,
+    PartState,
+    StoredPart,
+    Used,
+    read_state,
+    read_whole,
+    write,
+)
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, join, open_filesystem
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import ATTEMPTS, reason_of, storage_errors, with_retries
 from jobs.pipeline.storage.writing import write_in_one_step
-
-FOOTER_KEY = b"masc"
-"""Key of the part's own metadata in its Parquet footer: JSON, {"fingerprint", "source"}."""
-
 
 class RunDirectory:
     """A run's directory, local or on object storage."""
@@ -39,14 +43,23 @@ class RunDirectory:
         """Name the directory; nothing is read or written yet."""
         self.url = url
         self._fs, self._path = open_filesystem(url, keeps_listings=False)
-        self._seen: dict[str, Fingerprint] = {}
+        self._seen: dict[str, Groups] = {}
         """The fingerprints that were found in it, each once, by their JSON."""
 
-    def open_for(self, fingerprint: Fingerprint, overwrite: bool) -> None:
-        """Make sure that what the directory holds was made by the same configuration.
+    def open_for(self, groups: Groups, overwrite: bool) -> None:
+        """Make sure that it can be written to, and that `run.json` names no other configuration.
 
         Raises:
-            CallError: it was not, naming the keys that differ; or the place cannot be written to.
+            CallError: it does, naming the keys that differ; or the place cannot be written to.
+        """
+        self.open(overwrite)
+        self.require_same(groups)
+
+    def open(self, overwrite: bool) -> None:
+        """Make sure that it can be written to, and note what `run.json` says.
+
+        Raises:
+            CallError: it cannot.
         """
         redacted = redact(self.url)
         try:
@@ -58,21 +71,24 @@ class RunDirectory:
             raise CallError(f"run={redacted}: cannot be written to: {reason_of(error)}") from error
         described = self.read_description()
         if described is not None:
-            self._note(described.get("fingerprint", {}))
-        self.require_same(fingerprint)
+            self._note(groups_of(described.get("fingerprint"), described.get("format", 1)))
 
     def has_results(self) -> bool:
         """Whether something was found in it that was made before."""
         return bool(self._seen)
 
-    def require_same(self, fingerprint: Fingerprint) -> None:
+    def found_groups(self) -> dict[str, Any]:
+        """The fingerprint of each group that was found in it so far."""
+        return {group: found for groups in self._seen.values() for group, found in groups.items()}
+
+    def require_same(self, groups: Groups) -> None:
         """Make sure that whatever was found in it so far was made by this configuration.
 
         Raises:
             CallError: it was not, naming the keys that differ.
         """
         for found in self._seen.values():
-            if differences := differing(fingerprint, found):
+            if differences := differing_groups(groups, found):
                 raise CallError(
                     f"run={redact(self.url)} was made with another configuration: "
                     f"{'; '.join(differences)}. Name another run, or start it anew with "
@@ -121,48 +137,76 @@ class RunDirectory:
         else:
             self._write("driver.json", _json(document), attempts=1)
 
-    def still_to_do(self, shards: Iterable[Shard], fingerprint: Fingerprint) -> list[Shard]:
+    def still_to_do(self, shards: Iterable[Shard], groups: Groups) -> list[Shard]:
         """The shards without a part, or whose part was made from another version of them.
-
-        Of the others, a note in `failed/` is removed: the worker that committed the part may have
-        died before it could say so, or belonged to a driver that is dead.
 
         Raises:
             CallError: a part was made by another configuration.
         """
-        present = set(self.parts())
         candidates = list(shards)
-        with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
-            are_current = pool.map(
-                lambda shard: shard.id in present and self._is_current(shard), candidates
-            )
-            to_do = [shard for shard, done in zip(candidates, are_current, strict=True) if not done]
-        self.require_same(fingerprint)
-        done = {shard.id for shard in candidates} - {shard.id for shard in to_do}
-        for shard_id in done.intersection(self._ids("failed", ".json")):
-            self._remove(f"failed/{shard_id}.json")
+        states = self.states(shard.id for shard in candidates)
+        self.require_same(groups)
+        to_do = [s for s in candidates if s.id not in states or not states[s.id].is_of(s)]
+        self.forget_failures({shard.id for shard in candidates} - {shard.id for shard in to_do})
         return to_do
+
+    def states(self, shard_ids: Iterable[str] | None = None) -> dict[str, PartState]:
+        """What the parts hold, by the ids of their shards; those that are no Parquet are left out.
+
+        Args:
+            shard_ids: of which shards; None asks for all that have a part.
+        """
+        present = set(self.parts())
+        asked = sorted(present if shard_ids is None else present.intersection(shard_ids))
+        with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
+            read = pool.map(lambda shard_id: read_state(self._fs, self._part(shard_id)), asked)
+            states = {i: state for i, state in zip(asked, read, strict=True) if state is not None}
+        for state in states.values():
+            self._note(state.footer.groups)
+        return states
+
+    def forget_failures(self, shard_ids: Iterable[str]) -> None:
+        """Remove the notes in `failed/` of shards that have a part.
+
+        The worker that committed it may have died before it could say so, or belonged to a driver
+        that is dead.
+        """
+        for shard_id in set(self._ids("failed", ".json")).intersection(shard_ids):
+            self._remove(f"failed/{shard_id}.json")
 
     def parts(self) -> list[str]:
         """The ids of the committed parts."""
         return self._ids("scores", ".parquet")
 
-    def commit(self, shard: Shard, table: pa.Table, fingerprint: Fingerprint) -> None:
-        """Write the shard's part, in one step.
+    def read_part(self, shard: Shard) -> StoredPart | None:
+        """The shard's part, as it is now; None where there is none.
 
         Raises:
+            StorageError: it cannot be read.
+        """
+        return read_whole(self._fs, self._part(shard.id))
+
+    def commit(
+        self,
+        shard: Shard,
+        table: pa.Table,
+        groups: Groups,
+        references: Used | None = None,
+        over: StoredPart | None = None,
+    ) -> None:
+        """Write the shard's part, in one step.
+
+        Args:
+            references: what the rows were scored against.
+            over: the part that was read, which this one takes the place of.
+
+        Raises:
+            Superseded: another part has come since.
             CommitError: it cannot be written, for good or for too long.
         """
-        footer = {"fingerprint": fingerprint, "source": shard.source}
-        buffer = pa.BufferOutputStream()
-        pq.write_table(
-            table.replace_schema_metadata({FOOTER_KEY: json.dumps(footer)}),
-            buffer,
-            compression="zstd",
-        )
-        content = buffer.getvalue().to_pybytes()
+        footer = Footer(groups, shard.source, references or {})
         try:
-            self._write(f"scores/{shard.id}.parquet", content)
+            write(self._fs, self._part(shard.id), table, footer, over.version if over else None)
             self._remove(f"failed/{shard.id}.json")
         except StorageError as error:
             redacted = f"run={redact(self.url)}"
@@ -173,22 +217,12 @@ class RunDirectory:
         note = {"url": redact(shard.url), "attempts": attempts, "error": error}
         self._write(f"failed/{shard.id}.json", _json(note))
 
-    def _is_current(self, shard: Shard) -> bool:
-        path = join(self._path, "scores", f"{shard.id}.parquet")
+    def _part(self, shard_id: str) -> str:
+        return join(self._path, "scores", f"{shard_id}.parquet")
 
-        def read_footer() -> dict[str, Any]:
-            with self._fs.open(path, "rb") as file:
-                return json.loads((pq.read_metadata(file).metadata or {}).get(FOOTER_KEY, b"{}"))
-
-        try:
-            footer = with_retries(path, read_footer)
-        except pa.ArrowInvalid:
-            return False  # not Parquet: its writer's storage is not as atomic as promised
-        self._note(footer.get("fingerprint", {}))
-        return footer.get("source") == shard.source
-
-    def _note(self, fingerprint: Fingerprint) -> None:
-        self._seen[json.dumps(fingerprint, sort_keys=True)] = fingerprint
+    def _note(self, groups: Groups) -> None:
+        if groups:
+            self._seen[json.dumps(groups, sort_keys=True)] = groups
 
     def _ids(self, folder: str, suffix: str) -> list[str]:
         """The shards that have a file there."""

@@ -49,6 +49,15 @@ def find_inputs(urls: Sequence[str], recorded: object) -> list[Input]:
     ]
 
 
+def recorded_digests(recorded: object) -> list[str] | None:
+    """The contents that `run.json` tells of, sorted; None where it does not know one of them."""
+    if not isinstance(recorded, list) or not recorded:
+        return None
+    digests = [each.get("sha256") if isinstance(each, dict) else None for each in recorded]
+    known = [each for each in digests if isinstance(each, str)]
+    return sorted(known) if len(known) == len(digests) else None
+
+
 def _digests_of(recorded: object) -> dict[tuple[object, ...], str]:
     """By URL, size and tag. Entries that are not as `recorded` makes them tell nothing."""
     digests: dict[tuple[object, ...], str] = {}

@@ -18,6 +18,8 @@ SCORES_SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
         pa.field("shard", pa.string(), nullable=False),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
         ("model", pa.string()),
         ("concept", pa.string()),
         ("prompt_id", pa.string()),
@@ -50,7 +52,8 @@ whose text was not cut."""
 
 SAMPLE_COLUMNS = frozenset(
     {
-        *("key", "shard", "model", "concept", "prompt_id", "seed", "prompt", "subject"),
+        *("key", "shard", "offset", "length", "model", "concept", "prompt_id", "seed"),
+        *("prompt", "subject"),
         *("references", "n_references", "fg_fraction", "status", "error", "extra"),
     }
 )

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jobs.pipeline.errors import CallError
+from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.versions import Version, version_of
@@ -54,3 +54,14 @@ def find_shards(urls: list[str]) -> list[Shard]:
                 "named by path alone, since a signed URL's query differs from day to day"
             )
     return shards
+
+
+def require_version(shard: Shard) -> None:
+    """Make sure that the shard still is what it was when the call began.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        StorageError: it has changed.
+    """
+    if version_of(shard.url) != shard.version:
+        raise StorageError(redact(shard.url), "has changed since this call began; call again")

@@ -52,14 +52,21 @@ class Work(Generic[Raw, Sample]):
 class BatchedPass:
     """The threads and batch sizes of a worker; `run` may be called from two threads at once."""
 
-    def __init__(self, metrics: Sequence[Metric], threads: int, batch_size: int | None) -> None:
+    def __init__(
+        self,
+        metrics: Sequence[Metric],
+        threads: int,
+        batch_size: int | None,
+        n_required: int = 1,
+    ) -> None:
         """Make the threads.
 
         Args:
-            metrics: the first of them cannot fail without its sample's failing.
             threads: cores to compute on, and as many threads decode.
+            n_required: how many of the metrics, the first ones, may fail for want of memory alone.
         """
         self.metrics = metrics
+        self._n_required = n_required
         self._batch_size = batch_size
         self.batch_sizes: dict[int, int] = {}
         """Samples a batch, by the number of the metric; fall when the device's memory turns out too
@@ -137,7 +144,7 @@ class BatchedPass:
             is_short_of_memory = True
         except Exception as error:
             # A sample that a comparator cannot bear must cost no other, and no row.
-            if number == 0:
+            if number < self._n_required:
                 raise
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"
         else:

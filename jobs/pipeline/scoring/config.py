@@ -55,3 +55,12 @@ class MetricConfig:
         "what plays the mask: given, NAME of mask.NAME.png, dilate:PX, erode:PX, drop:SHARE",
     )
     extra: list[str] = setting([], _help_of_extra)
+
+
+@dataclass
+class ComparatorConfig:
+    name_or_path: str | None = setting(
+        None, "its checkpoint: a directory or a hub id; null is the published one"
+    )
+    revision: str | None = setting(None, "hub branch, tag or commit; null is the default branch")
+    dtype: defaults.Dtype | None = setting(None, "precision; null is float32")

@@ -1,26 +1,164 @@
-"""Which metrics a run asks for: MaSC, and those named in `metric.extra`."""
+"""Which metrics a call asks for: MaSC, and those named in `metric.extra`.
+
+A metric is asked for before it is known whether anything is left for it to compute: where nothing
+is, neither its checkpoint nor its package is needed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.run.fingerprint import Fingerprint
+from jobs.pipeline.run.fingerprint import MASC, Fingerprint, Groups
 from jobs.pipeline.run.rows import scores_schema
-from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig, known_extras
+from jobs.pipeline.scoring.config import (
+    ComparatorConfig,
+    EncoderConfig,
+    MetricConfig,
+    known_extras,
+)
 from masc_core.checkpoint import CheckpointError, find_checkpoint
 from masc_core.columns import is_column
-from masc_core.comparators import COMPARATORS, make_comparator
+from masc_core.comparators import COMPARATORS, ComparatorSettings, make_comparators
 from masc_core.masc_scores import MascScores, MascSettings
 from masc_core.mask_names import GIVEN, check_mask_name
 from masc_core.protocol import Metric
 
+PER_REFERENCE = "_per_reference"
 
-def metrics_of(encoder: EncoderConfig, metric: MetricConfig) -> tuple[Metric, ...]:
-    """MaSC first, then the comparators in the order in which they are named; nothing is loaded.
+
+@dataclass(frozen=True)
+class Asked:
+    """A metric that a call asks for. Nothing of it is loaded."""
+
+    groups: tuple[str, ...]
+    """Of its columns: MaSC's, or the names by which a comparator is asked for."""
+    metric: Metric | None
+    """None where it cannot even be made."""
+    fingerprint: Fingerprint
+    """Of each of its groups. None stands for what is not known, without its checkpoint."""
+    problem: str | None = None
+    """Why it cannot compute."""
+
+    def columns_of(self, group: str) -> frozenset[str]:
+        """What the group holds, as far as that is known."""
+        if self.metric is None:
+            return frozenset([group])
+        if group == MASC:
+            return frozenset(self.metric.columns)
+        return frozenset({group, f"{group}{PER_REFERENCE}"} & self.metric.columns.keys())
+
+
+def metrics_asked(
+    encoder: EncoderConfig,
+    metric: MetricConfig,
+    comparators: Mapping[str, ComparatorConfig],
+    max_image_pixels: int,
+    limit: int | None = None,
+) -> tuple[Asked, ...]:
+    """MaSC first, then the comparators in the order in which they are named.
 
     Raises:
-        CallError: a checkpoint that cannot be used, a name that is not known, a package that is not
-            installed, or a column that comes twice.
+        CallError: a name that is not known or comes twice, or a column that does.
     """
+    _check_names(metric, comparators)
+    limited = {} if limit is None else {"limit": limit}
+    common = {"metric.min_fg_fraction": metric.min_fg_fraction, **limited}
+    masc = _masc(encoder, metric)
+    asked = [
+        replace(
+            masc,
+            fingerprint={
+                **masc.fingerprint,
+                **common,
+                "limits.max_image_pixels": max_image_pixels,
+            },
+        )
+    ]
+    common = {**common, "metric.reference_reduction": metric.reference_reduction}
+    names = [name for name in metric.extra if name in COMPARATORS]
+    asked += [
+        replace(each, fingerprint={**each.fingerprint, **common})
+        for each in _comparators(names, metric, comparators)
+    ]
+    try:
+        scores_schema([each.metric for each in asked if each.metric is not None])
+    except ValueError as error:
+        raise CallError(f"metric.extra={metric.extra}: {error}") from error
+    return tuple(asked)
+
+
+def metrics_of(
+    encoder: EncoderConfig,
+    metric: MetricConfig,
+    comparators: Mapping[str, ComparatorConfig] | None = None,
+) -> tuple[Metric, ...]:
+    """All that are asked for, to compute all of their columns.
+
+    Raises:
+        CallError: as `metrics_asked`; or one of them cannot compute.
+    """
+    asked = metrics_asked(encoder, metric, comparators or {}, 1)
+    return metrics_for(asked, {column for each in asked for column in _all_columns(each)})
+
+
+def metrics_for(asked: Sequence[Asked], columns: Collection[str]) -> tuple[Metric, ...]:
+    """The metrics that compute these columns, and no others: not even what comes for little.
+
+    Raises:
+        CallError: one of them cannot compute.
+    """
+    metrics: list[Metric] = []
+    for each in asked:
+        own = _all_columns(each) if each.metric is None else each.metric.columns
+        if MASC in each.groups:
+            own = [*own, *(name for name in columns if is_masc_column(name))]
+        if not set(own) & set(columns):
+            continue
+        if each.problem is not None or each.metric is None:
+            raise CallError(each.problem or f"{each.groups[0]}: cannot be used")
+        if isinstance(each.metric, MascScores):
+            metrics.append(each.metric.giving(columns))
+        else:
+            metrics.append(each.metric)
+    return tuple(metrics)
+
+
+def is_masc_column(name: str) -> bool:
+    """Whether MaSC's forward gives a column of this name, beyond what it always gives."""
+    plain = name.removesuffix(PER_REFERENCE)
+    return is_column(plain) or plain.startswith(("cp@", "pf@"))
+
+
+def groups_asked(asked: Sequence[Asked]) -> dict[str, Fingerprint]:
+    """The fingerprints of all groups that are asked for."""
+    return {group: each.fingerprint for each in asked for group in each.groups}
+
+
+def completed(asked: Groups, found: Groups) -> dict[str, Fingerprint]:
+    """Fingerprints of which what is not known is taken from those that were found.
+
+    Groups that were found and are not asked for stay as they are.
+    """
+    return {
+        group: {
+            **found.get(group, {}),
+            **{
+                key: value
+                for key, value in asked.get(group, {}).items()
+                if value is not None or key not in found.get(group, {})
+            },
+        }
+        for group in {**found, **asked}
+    }
+
+
+def _all_columns(asked: Asked) -> list[str]:
+    return [column for group in asked.groups for column in asked.columns_of(group)]
+
+
+def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfig]) -> None:
     for setting, names, of in (("masks", metric.masks, "mask"), ("extra", metric.extra, "metric")):
         if len(set(names)) != len(names):
             raise CallError(f"metric.{setting}={names}: a {of} is named twice")
@@ -31,57 +169,24 @@ def metrics_of(encoder: EncoderConfig, metric: MetricConfig) -> tuple[Metric, ..
             check_mask_name(name)
     except ValueError as error:
         raise CallError(f"metric.masks={error}") from error
-    metrics: list[Metric] = [_masc(encoder, metric)]
     for name in metric.extra:
-        if name in COMPARATORS:
-            try:
-                metrics.append(make_comparator(name))
-            except (ImportError, OSError, ValueError) as error:
-                raise CallError(f"metric.extra={name}: {error}") from error
-        elif not is_column(name):
+        if name not in COMPARATORS and not is_column(name):
             known = ", ".join(known_extras())
             raise CallError(f"metric.extra={name}: no such metric; known: {known}")
-    try:
-        scores_schema(metrics)
-    except ValueError as error:
-        raise CallError(f"metric.extra={metric.extra}: {error}") from error
-    return tuple(metrics)
+    for name in comparators:
+        if name not in COMPARATORS:
+            known = ", ".join(COMPARATORS) or "none yet"
+            raise CallError(f"comparators.{name}: no such comparator; known: {known}")
 
 
-def fingerprint_of(
-    metrics: tuple[Metric, ...], metric: MetricConfig, max_image_pixels: int
-) -> Fingerprint:
-    """Everything that changes a run's rows; what the references hold is not known yet."""
-    masc, *comparators = metrics
-    return {
-        **masc.fingerprint(),
-        "metric.min_fg_fraction": metric.min_fg_fraction,
-        "metric.masks": metric.masks,
-        "metric.extra": metric.extra,
-        "limits.max_image_pixels": max_image_pixels,
-        "references": None,
-        **{
-            f"{comparator.name}.{key}": value
-            for comparator in comparators
-            for key, value in comparator.fingerprint().items()
-        },
-    }
-
-
-def _masc(encoder: EncoderConfig, metric: MetricConfig) -> MascScores:
-    try:
-        checkpoint = find_checkpoint(
-            encoder.name_or_path, encoder.revision, encoder.trust_remote_code
-        )
-    except CheckpointError as error:
-        raise CallError(f"encoder.name_or_path={error}") from error
+def _masc(encoder: EncoderConfig, metric: MetricConfig) -> Asked:
     settings = MascSettings(
-        name_or_path=checkpoint.name_or_path,
-        revision=checkpoint.revision,
-        weights=checkpoint.weights,
+        name_or_path=encoder.name_or_path,
+        revision=encoder.revision,
+        weights="",
         dtype=encoder.dtype,
         max_num_patches=encoder.max_num_patches,
-        is_naflex=checkpoint.is_naflex,
+        is_naflex=True,
         compile=encoder.compile,
         trust_remote_code=encoder.trust_remote_code,
         fg_threshold=metric.fg_threshold,
@@ -90,4 +195,46 @@ def _masc(encoder: EncoderConfig, metric: MetricConfig) -> MascScores:
         masks=tuple(metric.masks),
         extra=tuple(name for name in metric.extra if is_column(name)),
     )
-    return MascScores(settings)
+    try:
+        checkpoint = find_checkpoint(
+            encoder.name_or_path, encoder.revision, encoder.trust_remote_code
+        )
+    except CheckpointError as error:
+        masc = MascScores(settings)
+        unknown = {"encoder.weights": None, "encoder.max_num_patches": None}
+        problem = f"encoder.name_or_path={error}"
+        return Asked((MASC,), masc, {**masc.fingerprint(), **unknown}, problem)
+    masc = MascScores(
+        replace(
+            settings,
+            name_or_path=checkpoint.name_or_path,
+            revision=checkpoint.revision,
+            weights=checkpoint.weights,
+            is_naflex=checkpoint.is_naflex,
+        )
+    )
+    return Asked((MASC,), masc, masc.fingerprint())
+
+
+def _comparators(
+    names: Sequence[str], metric: MetricConfig, comparators: Mapping[str, ComparatorConfig]
+) -> list[Asked]:
+    """Those of one class and one checkpoint are one metric, which forwards once for all."""
+    together: dict[tuple[str, ComparatorSettings], list[str]] = {}
+    for name in names:
+        own = comparators.get(name, ComparatorConfig())
+        settings = ComparatorSettings(
+            own.name_or_path, own.revision, own.dtype, metric.reference_reduction
+        )
+        together.setdefault((COMPARATORS[name], settings), []).append(name)
+    asked = []
+    for (_, settings), own_names in together.items():
+        groups = tuple(own_names)
+        made = None
+        try:
+            made = make_comparators(own_names, settings)
+            asked.append(Asked(groups, made, made.fingerprint()))
+        except (ImportError, OSError, ValueError) as error:
+            setting = f"metric.extra={own_names[0]}" if made is None else made.source
+            asked.append(Asked(groups, made, {}, f"{setting}: {error}"))
+    return asked

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.run.fingerprint import Fingerprint
+from jobs.pipeline.run.fingerprint import MASC, Groups
 from jobs.pipeline.scoring.reference_index import ReferenceEntry, ReferenceIndex
 from masc_core.protocol import Metric
 
@@ -22,13 +22,22 @@ class ScoringPlan:
     run: str
     """The directory of results."""
     metrics: tuple[Metric, ...]
-    """Not loaded yet."""
+    """Those that have something to compute, not loaded yet; MaSC first, where it is among them."""
+    groups: Groups
+    """The fingerprint of each group that they compute columns of."""
     min_fg_fraction: float
     """Pairs with a mask of this share of its pixels or less are skipped; 0 skips none."""
     max_image_pixels: int
     """Larger images and masks are errors."""
     member_masks: tuple[str, ...] = ()
     """NAMEs of the members mask.NAME.png that are read beside mask.png."""
+    limit: int | None = None
+    """Score no more than the first so many samples of a shard."""
+
+    @property
+    def n_required(self) -> int:
+        """How many of the metrics, the first ones, cost a sample its row when they fail: MaSC."""
+        return sum(metric.name == MASC for metric in self.metrics)
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,6 @@ class SharedReferences:
     """What every worker is told before its first shard."""
 
     index: ReferenceIndex
-    fingerprint: Fingerprint
-    """Of the run, the references' digest with it: what a part's footer says."""
 
 
 def load_scorer(plan: ScoringPlan, threads: int, batch_size: int | None) -> ShardScorer:

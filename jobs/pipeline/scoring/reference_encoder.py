@@ -12,6 +12,7 @@ from jobs.pipeline.errors import CallError, DamagedShard, SampleError
 from jobs.pipeline.scoring.batched_pass import BatchedPass, Decoded, Work
 from jobs.pipeline.scoring.masks import with_members
 from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan
+from jobs.pipeline.scoring.reference_digests import digests_of
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import Stored, storable
 from jobs.pipeline.shards.fields import read_reference
@@ -84,7 +85,11 @@ class ReferenceEncoder:
             fields = read_reference(raw)
         except SampleError as error:
             raise CallError(f"references={shard}: {raw.key}: {error}") from error
-        entry = ReferenceEntry(raw.key, shard, fields.concept, fields.subject, model=fields.model)
+        entry = ReferenceEntry(
+            *(raw.key, shard, fields.concept, fields.subject),
+            model=fields.model,
+            digests=digests_of(raw, fields.subject),
+        )
         photo = Photo(entry=entry)
         try:
             given = decode_mask(raw, plan.max_image_pixels)
@@ -114,7 +119,7 @@ class ReferenceEncoder:
             photo.features[metric.name] = storable(features)
 
     def _failed(self, number: int, photo: Photo, reason: str) -> None:
-        if number == 0:
+        if number < self._plan.n_required:
             raise torch.OutOfMemoryError(f"{photo.entry.key}: {reason}")
         photo.refuse(self._pass.metrics[number].name, reason)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jobs.pipeline.errors import CallError, SampleError
+from jobs.pipeline.scoring.reference_digests import digests_by_concept
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,13 @@ class ReferenceEntry:
     """What is suspicious of its members."""
     fg_fraction: float = 0.0
     """Share of its mask's pixels that are foreground, in [0, 1]."""
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Why a metric other than MaSC has no use for it, by the metric's name."""
+    refused: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Why a metric other than MaSC has no use for it, by the metric's name. Not part of what it is:
+    a device that is out of memory words it anew each time."""
     model: str | None = None
     """As its JSON names it; a generation has one."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """What it holds, by the name of the mask that it is used with."""
 
 
 class ReferenceIndex:
@@ -56,6 +60,11 @@ class ReferenceIndex:
         self.by_key[entry.key] = entry
         self.shard_number[entry.key] = shard_number
         self._by_concept.setdefault(entry.concept, []).append(entry)
+
+    def digests(self) -> dict[str, dict[str, str]]:
+        """What the references of each concept hold, by the name of the mask."""
+        entries = self.by_key.values()
+        return digests_by_concept((each.concept, each.key, each.digests) for each in entries)
 
     def chosen(self, concept: str, keys: list[str] | None) -> list[ReferenceEntry]:
         """What a generation is scored against: the references it lists, or all of its concept.

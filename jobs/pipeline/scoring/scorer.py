@@ -7,35 +7,38 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from jobs.pipeline.errors import DamagedShard, SampleError
+from jobs.pipeline.errors import DamagedShard, SampleError, StorageError
 from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.parts import ConceptDigests, StoredPart
 from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
-from jobs.pipeline.run.rows import ERROR, OK, SKIPPED, scores_schema
-from jobs.pipeline.run.shard import Shard
-from jobs.pipeline.scoring.batched_pass import BatchedPass, Decoded, Work
+from jobs.pipeline.run.rows import ERROR, SAMPLE_COLUMNS, SKIPPED, scores_schema
+from jobs.pipeline.run.shard import Shard, require_version
+from jobs.pipeline.scoring.batched_pass import BatchedPass, Work
+from jobs.pipeline.scoring.commit import Made, commit, counts_of, used_references
+from jobs.pipeline.scoring.gains import POSITIONS, Computed, Wanted, stands, wanted_of
 from jobs.pipeline.scoring.masks import with_members
 from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences
 from jobs.pipeline.scoring.reference_encoder import ReferenceEncoder
 from jobs.pipeline.scoring.reference_index import ReferenceEntry
 from jobs.pipeline.scoring.reference_store import ReferenceStore, Stored
-from jobs.pipeline.scoring.warnings import MASK, NO_VALUE, ORIENTATION, warnings_of
-from jobs.pipeline.shards.fields import GenerationFields, read_generation
+from jobs.pipeline.scoring.row import Row
+from jobs.pipeline.scoring.warnings import MASK, ORIENTATION, warnings_of
+from jobs.pipeline.shards.fields import read_generation
 from jobs.pipeline.shards.images import decode_image, decode_mask, mask_note, orientation_note
 from jobs.pipeline.shards.members import RawSample
 from jobs.pipeline.shards.reading import read_samples
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 from jobs.pipeline.storage.streams import open_stream
+from masc_core.mask_names import GIVEN
 from masc_core.masks import foreground_fraction
 from masc_core.protocol import NOTES, Batch, Metric
 
@@ -46,56 +49,6 @@ DAMAGED = "#damaged"
 """Ends the key of the row that stands for what is lost in a damaged shard, after the shard's id."""
 
 
-@dataclass
-class Row(Decoded):
-    """A sample on its way to a row of `scores/`."""
-
-    key: str = field(kw_only=True)
-    position: int = field(kw_only=True)
-    fields: GenerationFields = field(default_factory=GenerationFields)
-    references: list[ReferenceEntry] = field(default_factory=list)
-    subject: str | None = None
-    columns: dict[str, Any] = field(default_factory=dict)
-    """What scoring, skipping or failing it adds; `status` comes with the last of it."""
-    flags: dict[str, str] = field(default_factory=dict)
-    """What is suspicious of its members, by the kinds of `warnings`."""
-    notes: dict[int, str] = field(default_factory=dict)
-    """What is said of the scores of an `ok` row, by the number of the metric."""
-    refused: dict[int, str] = field(default_factory=dict)
-    """Why a comparator could not score it, by its number."""
-
-    @property
-    def suspicions(self) -> dict[str, str]:
-        """What a run counts of it, by the kinds of `warnings`."""
-        values = {NO_VALUE: "; ".join(self.refused.values())} if self.refused else {}
-        return {**self.flags, **values}
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was not scored, by its own fault or by its mask's."""
-        return "status" in self.columns
-
-    def end(self, status: str, reason: str) -> None:
-        """It is not scored, whatever was computed of it so far."""
-        self.columns = {"status": status, "error": reason}
-
-    def as_columns(self, shard: str) -> dict[str, Any]:
-        """The row."""
-        notes = {**self.notes, **self.refused}
-        in_order = [*self.flags.values(), *(notes[number] for number in sorted(notes))]
-        return {
-            "key": self.key,
-            "shard": shard,
-            **vars(self.fields),
-            "references": [entry.key for entry in self.references] or self.fields.references,
-            "n_references": len(self.references) or None,
-            "subject": self.subject or self.fields.subject,
-            "status": OK,
-            "error": "; ".join(in_order) or None,
-            **self.columns,
-        }
-
-
 class ShardScorer:
     """Scores shards with the metrics of a plan. A `cluster.shard_job.ShardProcessor`."""
 
@@ -103,11 +56,11 @@ class ShardScorer:
         """Make the threads; `load` comes next, a metric at a time."""
         self._plan = plan
         self._run = RunDirectory(plan.run)
-        self._pass = BatchedPass(plan.metrics, threads, batch_size)
+        self._pass = BatchedPass(plan.metrics, threads, batch_size, plan.n_required)
         self._encoder = ReferenceEncoder(self._pass, plan)
         self._schema = scores_schema(plan.metrics)
         self._store: ReferenceStore | None = None
-        self._fingerprint: Any = None
+        self._digests: Mapping[str, ConceptDigests] = {}
         self.counts: dict[str, RowCounts] = {}
         """Rows so far of the shards at hand, by id; read from another thread, for progress."""
 
@@ -137,10 +90,12 @@ class ShardScorer:
     def share(self, shared: SharedReferences, fetch: Callable[[int], Stored]) -> None:
         """Score against these from now on; `fetch(i)` gets what is stored of reference shard i."""
         self._store = ReferenceStore(shared.index, fetch, self._plan.metrics)
-        self._fingerprint = shared.fingerprint
+        self._digests = shared.index.digests()
 
     def process(self, shard: Shard) -> ShardReport:
         """Score every sample of a shard and commit its part.
+
+        Where it has a part already, what that lacks is computed and joins it.
 
         May be called from two threads: one shard then waits with its first batch on the device
         while the other has it.
@@ -149,48 +104,101 @@ class ShardScorer:
 
         Raises:
             tarfile.TarError: the shard is no tar.
-            FileNotFoundError, StorageError: it cannot be read.
+            FileNotFoundError, StorageError: it cannot be read, or is not what it was when the call
+                began.
             CommitError: the part cannot be written.
         """
         redacted = redact(shard.url)
-        rows, timings = with_retries(redacted, lambda: self._score_samples(shard), READ_ATTEMPTS)
-        in_order = [row.as_columns(redacted) for row in sorted(rows, key=lambda r: r.position)]
-        table = pa.Table.from_pylist(in_order, schema=self._schema)
+        require_version(shard)
+        part = self._run.read_part(shard)
+        wanted = self._wanted(part, shard)
+        if not wanted.numbers:
+            assert wanted.statuses is not None
+            return ShardReport(shard.id, counts_of(wanted.statuses.values()), Timings(), None)
+        rows, timings = with_retries(
+            redacted, lambda: self._score_samples(shard, wanted), READ_ATTEMPTS
+        )
+        require_version(shard)
+        made = self._made(rows, wanted, redacted)
         began = time.monotonic()
-        self._run.commit(shard, table, self._fingerprint)
+        commit(self._run, shard, part, made, self._digests)
         timings.commit = time.monotonic() - began
         del self.counts[shard.id]
         return ShardReport(
-            *(shard.id, _count(in_order), timings, _first_error(in_order)),
-            warnings_of(in_order, {row.key: row.suspicions for row in rows}),
+            *(shard.id, made.counts, timings, made.first_error),
+            warnings_of(made.rows, {row.key: row.suspicions for row in rows}),
         )
 
-    def _score_samples(self, shard: Shard) -> tuple[list[Row], Timings]:
+    def _wanted(self, part: StoredPart | None, shard: Shard) -> Wanted:
+        if part is not None and part.table is not None and stands(part, shard, self._digests):
+            return wanted_of(part.table, [metric.columns for metric in self._plan.metrics])
+        if not self._plan.n_required:
+            reason = "its part is no longer what it was when this call began"
+            raise StorageError(redact(shard.url), reason)
+        return Wanted(tuple(range(len(self._plan.metrics))))
+
+    def _made(self, rows: Sequence[Row], wanted: Wanted, shard: str) -> Made:
+        """What the rows come to: a part, or what joins one."""
+        plan = self._plan
+        masks = {GIVEN, *plan.member_masks}
+        used = used_references(rows, self._digests, masks)
+        ours = [each for each in self._schema if each.name not in SAMPLE_COLUMNS]
+        positions = [each for each in self._schema if each.name in POSITIONS]
+        fields = [*ours, *positions]
+        if wanted.statuses is not None:
+            gained = {row.key: row.gained() for row in rows if wanted.wants(row.key)}
+            return Made(
+                Computed(
+                    [each for each in fields if self._is_computed(each.name, wanted)],
+                    {key: values for key, (values, _) in gained.items()},
+                    {key: notes for key, (_, notes) in gained.items()},
+                ),
+                *(plan.groups, used),
+                rows=[{"key": key, "status": own} for key, own in wanted.statuses.items()],
+            )
+        in_order = [row.as_columns(shard) for row in sorted(rows, key=lambda r: r.position)]
+        return Made(
+            Computed(fields, {row["key"]: row for row in in_order}, {}),
+            *(plan.groups, used),
+            rows=in_order,
+            whole=pa.Table.from_pylist(in_order, schema=self._schema),
+        )
+
+    def _is_computed(self, column: str, wanted: Wanted) -> bool:
+        metrics = self._plan.metrics
+        return column in POSITIONS or any(column in metrics[n].columns for n in wanted.numbers)
+
+    def _score_samples(self, shard: Shard, wanted: Wanted) -> tuple[list[Row], Timings]:
         """The rows of a shard, a key each."""
         rows: dict[str, Row] = {}
         counts = self.counts[shard.id] = RowCounts()
         work = Work(
-            decode=self._decode,
+            decode=partial(self._decode, wanted),
             keep=lambda decoded: _keep(decoded, shard, rows, counts),
             compute=partial(self._compute, counts),
             failed=partial(self._failed, counts),
         )
         with open_stream(shard.url) as stream:
-            samples = enumerate(read_samples(stream, self._plan.max_image_pixels))
-            timings = self._pass.run(samples, work)
+            samples = read_samples(stream, self._plan.max_image_pixels)
+            timings = self._pass.run(enumerate(islice(samples, self._plan.limit)), work)
         return list(rows.values()), timings
 
-    def _decode(self, numbered: tuple[int, RawSample]) -> Row:
+    def _decode(self, wanted: Wanted, numbered: tuple[int, RawSample]) -> Row:
         """Decode a sample, in a thread. What is wrong with it ends in its row, not in a raise."""
         position, raw = numbered
-        row = Row(key=raw.key, position=position)
+        row = Row(key=raw.key, position=position, is_new=wanted.statuses is None)
+        if raw.problem is None:
+            row.at = raw.offset, raw.length
+        if not wanted.wants(raw.key):
+            row.end((wanted.statuses or {}).get(raw.key, ERROR), "")
+            return row
         try:
-            self._fill(row, raw)
+            self._fill(row, raw, wanted.numbers)
         except SampleError as error:
             row.end(ERROR, str(error))
         return row
 
-    def _fill(self, row: Row, raw: RawSample) -> None:
+    def _fill(self, row: Row, raw: RawSample, numbers: Sequence[int]) -> None:
         assert self._store is not None
         fields = row.fields
         read_generation(raw, fields)
@@ -213,7 +221,8 @@ class ShardScorer:
             row.end(SKIPPED, too_small)
             return
         row.columns["fg_fraction"] = fg_fraction
-        for number, metric in enumerate(self._plan.metrics):
+        for number in numbers:
+            metric = self._plan.metrics[number]
             if row.is_over:
                 return
             try:
@@ -249,11 +258,8 @@ class ShardScorer:
             counts.ok += not row.prepared
 
     def _refuse(self, number: int, row: Row, reason: str) -> None:
-        """A metric cannot score it: without the first there is no row, without another no value."""
-        if number == 0:
-            row.end(ERROR, reason)
-        else:
-            row.refused[number] = f"{self._plan.metrics[number].name}: {reason}"
+        plan = self._plan
+        row.refuse(number, plan.metrics[number].name, reason, number < plan.n_required)
 
 
 def _keep(
@@ -302,12 +308,3 @@ def _too_small(fg_fraction: float, references: list[ReferenceEntry], least: floa
                 f"not over {least}"
             )
     return None
-
-
-def _count(rows: Iterable[dict[str, Any]]) -> RowCounts:
-    statuses = Counter(row["status"] for row in rows)
-    return RowCounts(statuses[OK], statuses[SKIPPED], statuses[ERROR])
-
-
-def _first_error(rows: Iterable[dict[str, Any]]) -> str | None:
-    return next((f"{r['key']}: {r['error']}" for r in rows if r["status"] == ERROR), None)

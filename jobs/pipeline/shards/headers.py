@@ -61,6 +61,7 @@ class _Header(tarfile.TarInfo):
             member = self.fromtarfile(tar)
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"no member after a PAX header: {error}") from error
+        member.offset = self.offset
         if self.type == tarfile.XGLTYPE:
             return member  # for all that follow: comments and the like
         path = records.get(b"GNU.sparse.name") or records.get(b"path")

@@ -27,6 +27,10 @@ class RawSample:
     """By suffix, why a member was not read into memory."""
     not_read: list[str] = field(default_factory=list)
     """Suffixes that are no image, mask or JSON."""
+    offset: int | None = None
+    """Of its first member's header in the tar, in bytes; None in a compressed one."""
+    length: int | None = None
+    """From there to the end of its last member."""
     problem: str | None = None
     """Why the sample cannot be scored whatever its members hold."""
 

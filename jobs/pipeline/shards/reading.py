@@ -65,12 +65,14 @@ def read_samples(stream: Readable, max_image_pixels: int) -> Iterator[RawSample]
                 if current is None or key != current.key:
                     if current is not None:
                         yield current
-                    current = RawSample(key)
+                    current = RawSample(key, offset=member.offset if file.is_plain else None)
                     if key in seen:
                         current.problem = (
                             "key: comes twice, or its members are not adjacent in the tar"
                         )
                     seen.add(key)
+                if current.offset is not None:
+                    current.length = tar.offset - current.offset
                 _read_member(tar, member, suffix.lower(), current, max_image_pixels)
         except tarfile.TarError as error:
             if current is not None:

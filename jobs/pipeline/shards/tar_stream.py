@@ -50,7 +50,10 @@ class TarStream:
 
     def __init__(self, source: Readable) -> None:
         """Begin to read; gzip, bzip2 and xz are told by their first bytes."""
-        self._bytes = io.BufferedReader(_Decompressed(source), READ_AT_ONCE)
+        decompressed = _Decompressed(source)
+        self.is_plain = decompressed.is_plain
+        """Whether a position here is one of the source's bytes too."""
+        self._bytes = io.BufferedReader(decompressed, READ_AT_ONCE)
         self._at = 0
         self._header_ends: int | None = None
 
@@ -109,6 +112,11 @@ class _Decompressed(io.RawIOBase):
         self._decompressor: Any = self._begin and self._begin()
         self._n_taken = 0
         self._n_given = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is compressed."""
+        return self._begin is None
 
     def readable(self) -> bool:
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from fsspec import AbstractFileSystem
@@ -22,11 +23,12 @@ def write_in_one_step(
     Raises:
         StorageError: it cannot be written.
     """
-    write = _write_locally if is_local(fs) else fs.pipe_file
+    write = write_beside if is_local(fs) else fs.pipe_file
     with_retries(path, lambda: write(path, content), attempts)
 
 
-def _write_locally(path: str, content: bytes) -> None:
+def write_beside(path: str, content: bytes, check: Callable[[], None] | None = None) -> None:
+    """Write a local file beside `path`, and rename it; `check` may raise right before that."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -35,6 +37,8 @@ def _write_locally(path: str, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if check is not None:
+            check()
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)

@@ -1,0 +1,263 @@
+"""Scoring as a shard job: what is left of a run, what its references are, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
+from jobs.pipeline.cluster.tasks import map_on_cluster, run_on_cluster
+from jobs.pipeline.errors import CallError, Incomplete
+from jobs.pipeline.results.summary import NothingCounts, Summary, summarise_run
+from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.fingerprint import FORMAT, Groups
+from jobs.pipeline.run.inputs import digest_of, find_inputs, recorded_digests
+from jobs.pipeline.run.parts import ConceptDigests, PartState, Used
+from jobs.pipeline.run.record import redacted_settings
+from jobs.pipeline.run.shard import Shard, find_shards
+from jobs.pipeline.scoring.metrics import (
+    completed,
+    groups_asked,
+    metrics_asked,
+    metrics_for,
+)
+from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences, load_scorer
+from jobs.pipeline.scoring.reference_digests import (
+    changed_concepts,
+    digests_by_concept,
+    read_content,
+)
+from jobs.pipeline.scoring.reference_index import ReferenceIndex
+from jobs.pipeline.scoring.remaining import Remaining, remaining
+from jobs.pipeline.storage.digest import sha256_of
+from jobs.pipeline.storage.listing import expand, file_of
+from jobs.pipeline.storage.redaction import redact
+from masc_core.masc_scores import MascScores
+from masc_core.mask_names import is_member
+
+if TYPE_CHECKING:
+    from jobs.pipeline.evaluation import EvaluateConfig
+
+log = logging.getLogger(__name__)
+
+
+class Scoring:
+    """What is particular to scoring. A `cluster.running.Task`."""
+
+    verb = "scoring"
+    participle = "scored"
+    inputs_setting = "references"
+    load: Callable[[Resources], ShardProcessor]
+
+    def __init__(self, config: EvaluateConfig) -> None:
+        """Find what the configuration names; nothing is loaded and no run looked at.
+
+        Raises:
+            CallError: shards are not there, or a metric is not known.
+        """
+        self._config = config
+        self.shards: Sequence[Shard] = find_shards(expand(config.samples, "samples"))
+        self.inputs: Sequence[str] = expand(config.references, "references")
+        _refuse_shared([shard.url for shard in self.shards], self.inputs)
+        self._asked = metrics_asked(
+            *(config.encoder, config.metric, config.comparators),
+            config.limits.max_image_pixels,
+        )
+        self._columns = {
+            group: each.columns_of(group) for each in self._asked for group in each.groups
+        }
+        self.left: Sequence[tuple[Shard, str]] = ()
+        self._states: Mapping[str, PartState] = {}
+        self._found: Groups = {}
+        self._recorded: list[str] | None = None
+        self._concepts: Mapping[str, ConceptDigests] = {}
+
+    def begin(self, run: RunDirectory) -> list[Shard]:
+        """What is still to do; compares everything but contents of references that are not
+        known."""
+        run.open(self._config.overwrite)
+        self._states = run.states()
+        run.require_same(groups_asked(self._asked))
+        self._found = run.found_groups()
+        recorded = (run.read_description() or {}).get("references", [])
+        self._references = find_inputs(self.inputs, recorded)
+        self._recorded = recorded_digests(recorded)
+        return self._plan(run)
+
+    def still_to_do(self, run: RunDirectory, shards: Sequence[Shard]) -> list[Shard]:
+        """Those without a current part of all columns."""
+        states = run.states(shard.id for shard in shards)
+        run.require_same(groups_asked(self._asked))
+        return self._remaining(shards, states).shards
+
+    def needs_cluster(self) -> bool:
+        """Whether rows were scored against references of which it is not known that they stand."""
+        used = any(s.footer.references or s.footer.all_references for s in self._states.values())
+        return used and not self._are_as_recorded()
+
+    def begin_on_cluster(self, run: RunDirectory, to_do: list[Shard]) -> list[Shard]:
+        """Have workers digest references that may have changed, and read all if one has."""
+        if not self.needs_cluster():
+            return to_do
+        if self._recorded is not None:
+            unknown = [each.url for each in self._references if each.sha256 is None]
+            digests = iter(map_on_cluster(sha256_of, [(url,) for url in unknown]))
+            hashed = [each.sha256 or next(digests) for each in self._references]
+            if sorted(hashed) == self._recorded:
+                self._complete(hashed)
+                return to_do
+        calls = [(url, self._config.limits.max_image_pixels) for url in self.inputs]
+        contents = map_on_cluster(read_content, calls)
+        concepts = digests_by_concept(each for shard in contents for each in shard.references)
+        self._require_references([each.sha256 for each in contents], concepts, run.url)
+        return self._plan(run)
+
+    def share(self, answers: Sequence[InputAnswer]) -> SharedReferences:
+        """The index of all references."""
+        known = [each.sha256 for each in self._references]
+        read = [answer.sha256 for answer in answers]
+        if any(then not in (None, now) for then, now in zip(known, read, strict=True)):
+            raise CallError("references=: changed while the run began; call again")
+        index = ReferenceIndex(answer.entries for answer in answers)
+        self._require_references(read, index.digests(), self._config.run)
+        for entry in index.by_key.values():
+            if problem := entry.error or entry.warning:
+                log.warning("reference %s in %s: %s", entry.key, entry.shard, problem)
+        if made := [entry for entry in index.by_key.values() if entry.model]:
+            log.warning(
+                "%d of %d references name a model in their JSON, as generations do (the first: %s "
+                "in %s); is references= a pattern that matches shards of generations?",
+                *(len(made), len(index.by_key), made[0].key, made[0].shard),
+            )
+        return SharedReferences(index)
+
+    def described(self) -> Mapping[str, Any]:
+        """Format, configuration, fingerprints and references."""
+        return {
+            "format": FORMAT,
+            "config": redacted_settings(self._config),
+            "fingerprint": completed(groups_asked(self._asked), self._found),
+            **self.described_inputs(),
+        }
+
+    def described_inputs(self) -> Mapping[str, Any]:
+        """The reference shards: where they lie, their versions and their contents."""
+        return {"references": [each.recorded() for each in self._references]}
+
+    def finish(self, run: RunDirectory, is_on_cluster: bool) -> Summary:
+        """The summary of the run; on the cluster, where the parts are near, if there is one."""
+        nothing = "no shard could be scored; failed/ in the run says why"
+        if not run.parts():
+            raise Incomplete(nothing)
+        named = {shard.id: shard for shard in self.shards}
+        call = (run.url, named, self._config.prune)
+        try:
+            return run_on_cluster(summarise_run, *call) if is_on_cluster else summarise_run(*call)
+        except NothingCounts as error:
+            raise Incomplete(nothing) from error
+
+    def counted(self, summary: Summary) -> Mapping[str, Any]:
+        """The rows by status, and the parts that do not count."""
+        return {"counts": asdict(summary.counts), "stale_parts": summary.stale_parts}
+
+    # What is left
+
+    def _plan(self, run: RunDirectory) -> list[Shard]:
+        """The shards to do, and what workers are told to compute of them."""
+        config = self._config
+        found = self._remaining(self.shards, self._states)
+        self.left = found.left
+        undone = {s.id for s in found.shards} | {s.id for s, _ in found.left}
+        run.forget_failures({s.id for s in self.shards} - undone)
+        metrics = metrics_for(self._asked, found.columns)
+        masks = next((each.masks for each in metrics if isinstance(each, MascScores)), ())
+        computed = {
+            group: own
+            for group, own in groups_asked(self._asked).items()
+            if found.columns & self._columns[group]
+        }
+        plan = ScoringPlan(
+            *(config.run, metrics, computed),
+            min_fg_fraction=config.metric.min_fg_fraction,
+            max_image_pixels=config.limits.max_image_pixels,
+            member_masks=tuple(name for name in masks if is_member(name)),
+        )
+        self.load = partial(_load, plan)
+        return found.shards
+
+    def _remaining(self, shards: Sequence[Shard], states: Mapping[str, PartState]) -> Remaining:
+        return remaining(shards, states, self._columns, self._concepts)
+
+    # What the references are
+
+    def _are_as_recorded(self) -> bool:
+        """Whether they are, by their versions, those that the run was last seen to stand on."""
+        digests = [each.sha256 for each in self._references]
+        known = [each for each in digests if each is not None]
+        return len(known) == len(digests) and sorted(known) == self._recorded
+
+    def _require_references(
+        self, digests: Sequence[str], concepts: Mapping[str, ConceptDigests], run: str
+    ) -> None:
+        """Make sure that rows were scored against these references, and note them.
+
+        Raises:
+            CallError: a concept that was scored has gained, lost or changed a reference.
+        """
+        shown = f"run={redact(run)}"
+        advice = "Name another run, or start it anew with overwrite=true"
+        whole = digest_of(digests)
+        for old in {s.footer.all_references for s in self._states.values()} - {None}:
+            if old != whole:
+                raise CallError(
+                    f"{shown} was made with another configuration: references is {whole!r}, there "
+                    f"{old!r}. {advice}"
+                )
+        used: dict[str, Any] = {}
+        for state in self._states.values():
+            used |= state.footer.references
+        changed = changed_concepts(used, concepts)
+        lost = sorted({c for c, then in self._used_by_named().items() if then} - set(concepts))
+        for concepts_of, what in ((changed, "has gained, lost or changed"), (lost, "has lost")):
+            if concepts_of:
+                more = f" (and {len(concepts_of) - 1} more)" if len(concepts_of) > 1 else ""
+                raise CallError(
+                    f"{shown}: concept {concepts_of[0]!r}{more} {what} references since its "
+                    f"samples were scored. {advice}"
+                )
+        self._concepts = concepts
+        self._complete(digests)
+
+    def _used_by_named(self) -> Used:
+        used: dict[str, ConceptDigests | None] = {}
+        for shard in self.shards:
+            if (state := self._states.get(shard.id)) is not None and state.is_of(shard):
+                used |= state.footer.references
+        return used
+
+    def _complete(self, digests: Sequence[str]) -> None:
+        """Note the contents of the references."""
+        self._references = [
+            replace(each, sha256=sha256)
+            for each, sha256 in zip(self._references, digests, strict=True)
+        ]
+
+
+def _load(plan: ScoringPlan, resources: Resources) -> ShardProcessor:
+    return load_scorer(plan, resources.threads, resources.batch_size)
+
+
+def _refuse_shared(samples: Sequence[str], references: Sequence[str]) -> None:
+    """Refuse what would be scored against itself.
+
+    Raises:
+        CallError: a file is among both.
+    """
+    files = {file_of(url) for url in samples}
+    if shared := [url for url in references if file_of(url) in files]:
+        raise CallError(
+            f"references={redact(shared[0])}: also named by samples=, and no shard holds both"
+        )
