@@ -15,6 +15,8 @@ from jobs.demo.world.scenes import SCENES, Scene
 from jobs.demo.world.subjects import SUBJECTS, Subject
 from masc_core.subject import strip_subject
 
+pytestmark = pytest.mark.slow
+
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
     with (folder / "manifest.csv").open(newline="") as file:

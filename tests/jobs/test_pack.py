@@ -246,6 +246,7 @@ def test_photos_are_turned_upright_if_asked_and_else_counted(
     assert "1 images with an EXIF orientation stored as they are" in caplog.text
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(folder: Path) -> None:
     """A process of its own, whose peak of memory Linux tells."""
     pixels = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)

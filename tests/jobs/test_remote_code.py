@@ -93,6 +93,7 @@ def test_without_the_setting_the_code_is_not_run_even_where_nobody_looked_before
     assert not marker.exists()
 
 
+@pytest.mark.slow
 def test_with_the_setting_it_is_run(checkpoint: Path, marker: Path, tmp_path: Path) -> None:
     ask_for_code(checkpoint / "config.json")
     before = find_checkpoint(str(checkpoint), trust_remote_code=True)

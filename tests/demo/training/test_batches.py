@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from jobs.demo.training.batches import GRIDS, PairBatch, PairBatches
@@ -29,6 +30,7 @@ def test_the_two_photos_of_a_concept_lie_in_different_scenes(batch: PairBatch) -
     assert len(set(batch.scenes.tolist())) <= 4
 
 
+@pytest.mark.slow
 def test_captions_say_what_the_photo_shows_and_drop_a_part_now_and_then() -> None:
     batches = PairBatches(
         0, 9, pairs=100, individuals=3, scenes=24, drop_subject=0.2, drop_scene=0.2

@@ -17,6 +17,7 @@ from jobs.pipeline.errors import CallError
 TINY = {"pairs": 4, "scenes": 3, "width": 32, "vision_layers": 1, "text_layers": 1}
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_losses(tokenizer: Any, tmp_path: Path) -> None:
     config = TrainingConfig(steps=30, warmup=5, **TINY)
     training = Training(config, tmp_path)

@@ -62,6 +62,7 @@ def test_among_several_runs_another_models_key_is_another() -> None:
     assert found_in({"a": "m"}, {"a": "n"}) is not None
 
 
+@pytest.mark.slow
 def test_of_too_many_keys_one_in_sixty_four_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "KEYS_AT_ONCE", 10_000)
     keys = of_one_model(*(f"key-{number}" for number in range(6_400)))

@@ -20,7 +20,10 @@ from tests.pipeline.scoring.small_scorer import small_scorer
 from tests.pipeline.shards.read_shards import MAX_IMAGE_PIXELS
 from tests.shards import Member, generation, png
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the peak of memory")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the peak of memory"),
+]
 
 MIB = 1 << 20
 FLAT = 40 * MIB

@@ -185,6 +185,7 @@ def assert_sound(rows: list[dict[str, Any]]) -> None:
             assert row["cp"] is None
 
 
+@pytest.mark.slow
 def test_a_harmed_shard_accounts_for_every_sample_or_says_that_some_are_lost(
     scorer: SmallScorer,
 ) -> None:
@@ -207,6 +208,7 @@ def test_a_harmed_shard_accounts_for_every_sample_or_says_that_some_are_lost(
     assert for_seeds(check) >= 1
 
 
+@pytest.mark.slow
 def test_harmed_members_in_a_sound_shard_are_rows_of_their_own(scorer: SmallScorer) -> None:
     path = scorer.folder / "members.tar"
 
