@@ -32,6 +32,9 @@ class ComparatorSettings:
     """How its values for several references become one, NaN left out."""
 
 
+PUBLISHED = ComparatorSettings()
+
+
 def make_comparators(names: Sequence[str], settings: ComparatorSettings) -> Metric:
     """One metric for names of one class, which has loaded nothing.
 

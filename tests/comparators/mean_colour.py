@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from masc_core.comparators import PUBLISHED, ComparatorSettings
 from masc_core.protocol import Batch, EncodedReference, Features, Kind
 
 
@@ -25,6 +26,10 @@ class MeanColour:
     """The mean red of a generation, in [0, 1]."""
 
     name = "mean_colour"
+
+    def __init__(self, names: Sequence[str] = (), settings: ComparatorSettings = PUBLISHED) -> None:
+        """It has no checkpoint."""
+
     source = "metric.extra=mean_colour"
     columns: Mapping[str, Kind] = {"mean_colour": "float64"}
     device = torch.device("cpu")

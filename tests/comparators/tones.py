@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from masc_core.comparators import PUBLISHED, ComparatorSettings
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features, Kind
 
 BINS = {"wide": 8, "tall": 4}
@@ -29,6 +30,10 @@ class Tones:
     """How alike the grey levels of a generation and its references are, in [0, 1]."""
 
     name = "tones"
+
+    def __init__(self, names: Sequence[str] = (), settings: ComparatorSettings = PUBLISHED) -> None:
+        """It has no checkpoint."""
+
     source = "metric.extra=tones"
     columns: Mapping[str, Kind] = {"tones": "float64", "tones_per_reference": "list<float64>"}
     device = torch.device("cpu")

@@ -100,7 +100,7 @@ def test_a_batch_of_the_default_size_fits(naflex_checkpoint: Path) -> None:
 def test_running_out_of_memory_halves_the_batch(naflex_checkpoint: Path, tmp_path: Path) -> None:
     settings = EncoderConfig(name_or_path=str(naflex_checkpoint))
     metrics = metrics_of(settings, MetricConfig())
-    plan = ScoringPlan(str(tmp_path / "run"), metrics, 0.0, 64_000_000)
+    plan = ScoringPlan(str(tmp_path / "run"), metrics, {}, 0.0, 64_000_000)
     references = write_tar(tmp_path / "r.tar", reference("cat/0", 1))
     scorer = ready_scorer(plan, [references], batch_size=64)
     members = [m for i in range(64) for m in generation(f"{i:02d}", i, (256, 256))]

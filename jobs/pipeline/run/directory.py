@@ -36,6 +36,7 @@ from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import ATTEMPTS, reason_of, storage_errors, with_retries
 from jobs.pipeline.storage.writing import write_in_one_step
 
+
 class RunDirectory:
     """A run's directory, local or on object storage."""
 

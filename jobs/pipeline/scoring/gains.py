@@ -1,5 +1,4 @@
-"""What a part lacks, and how it gains it: new columns beside the old ones, which stay as they are.
-"""
+"""What a part lacks, and how it gains it: new columns beside old ones that stay as they are."""
 
 from __future__ import annotations
 
@@ -43,9 +42,7 @@ class Computed:
     """What is to be said of them in `error`, by the sample's key."""
 
 
-def stands(
-    part: StoredPart | None, shard: Shard, concepts: Mapping[str, ConceptDigests]
-) -> bool:
+def stands(part: StoredPart | None, shard: Shard, concepts: Mapping[str, ConceptDigests]) -> bool:
     """Whether a part's rows are those of the shard as it is now, so that columns may join them.
 
     They are not where a concept had no reference then and has one now.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.fingerprint import MASC, Fingerprint, Groups
@@ -64,7 +65,7 @@ def metrics_asked(
     """
     _check_names(metric, comparators)
     limited = {} if limit is None else {"limit": limit}
-    common = {"metric.min_fg_fraction": metric.min_fg_fraction, **limited}
+    common: dict[str, Any] = {"metric.min_fg_fraction": metric.min_fg_fraction, **limited}
     masc = _masc(encoder, metric)
     asked = [
         replace(

@@ -22,9 +22,7 @@ class Superseded(Exception):
     """Somebody else wrote the file since it was read."""
 
 
-def write_over(
-    fs: AbstractFileSystem, path: str, content: bytes, expected: Version | None
-) -> None:
+def write_over(fs: AbstractFileSystem, path: str, content: bytes, expected: Version | None) -> None:
     """Make `path` hold `content` in one step, if it still is what was read.
 
     S3 compares and writes in one step of its own (If-Match, If-None-Match). Elsewhere the version

@@ -26,7 +26,7 @@ class LineCounter:
 
     def __init__(self, run: str, fingerprint: Mapping[str, Any]) -> None:
         self._run = RunDirectory(run)
-        self._fingerprint = fingerprint
+        self._groups = {"lines": fingerprint}
         self.counts: dict[str, RowCounts] = {}
 
     def read_input(self, url: str) -> tuple[str, str]:
@@ -41,7 +41,9 @@ class LineCounter:
         if POISON in lines:
             raise ValueError("as it says")
         kept = [line for line in lines if line.startswith(self._starts)]
-        self._run.commit(shard, pa.table({"line": kept}), self._fingerprint)
+        self._run.commit(
+            shard, pa.table({"line": kept}), self._groups, over=self._run.read_part(shard)
+        )
         return ShardReport(shard.id, RowCounts(ok=len(kept)), Timings(), None)
 
 
@@ -51,11 +53,13 @@ class LineCounting:
     verb = "counting"
     participle = "counted"
     inputs_setting = "starts"
+    left: Sequence[tuple[Shard, str]] = ()
 
     def __init__(self, run: str, shards: Sequence[Path], starts: Sequence[Path]) -> None:
         self.shards: Sequence[Shard] = find_shards([str(path) for path in shards])
         self.inputs: Sequence[str] = [str(path) for path in starts]
-        fingerprint = self._fingerprint = {"starts": " ".join(p.read_text() for p in starts)}
+        fingerprint = {"starts": " ".join(p.read_text() for p in starts)}
+        self._groups = {"lines": fingerprint}
 
         def load(resources: Resources) -> LineCounter:
             return LineCounter(run, fingerprint)
@@ -66,20 +70,20 @@ class LineCounting:
         return len(answers)
 
     def begin(self, run: RunDirectory) -> list[Shard]:
-        run.open_for(self._fingerprint, overwrite=False)
+        run.open_for(self._groups, overwrite=False)
         return self.still_to_do(run, self.shards)
 
     def still_to_do(self, run: RunDirectory, shards: Sequence[Shard]) -> list[Shard]:
-        return run.still_to_do(shards, self._fingerprint)
+        return run.still_to_do(shards, self._groups)
 
     def needs_cluster(self) -> bool:
         return False
 
-    def begin_on_cluster(self, run: RunDirectory) -> None:
-        pass
+    def begin_on_cluster(self, run: RunDirectory, to_do: list[Shard]) -> list[Shard]:
+        return to_do
 
     def described(self) -> Mapping[str, Any]:
-        return {"fingerprint": self._fingerprint, **self.described_inputs()}
+        return {"fingerprint": self._groups, **self.described_inputs()}
 
     def described_inputs(self) -> Mapping[str, Any]:
         return {"starts": self.inputs}

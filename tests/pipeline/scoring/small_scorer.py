@@ -9,9 +9,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from jobs.pipeline.run.reports import ShardReport
 from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
-from jobs.pipeline.scoring.metrics import metrics_of
+from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked, metrics_of
 from jobs.pipeline.scoring.plan import ScoringPlan, SharedReferences, load_scorer
 from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.scoring.scorer import ShardScorer
@@ -36,11 +37,21 @@ class SmallScorer:
         """MaSC's."""
         return self.masc.masc.encoder
 
+    def score(self, shard: Path) -> ShardReport:
+        """Score a shard, whole: what its part holds already would not be computed again."""
+        [found] = find_shards([str(shard)])
+        self.part(shard).unlink(missing_ok=True)
+        return self.scorer.process(found)
+
+    def part(self, shard: Path) -> Path:
+        """Where a shard's part is, or will be."""
+        [found] = find_shards([str(shard)])
+        return self.folder / "run" / "scores" / f"{found.id}.parquet"
+
     def rows(self, shard: Path) -> list[dict[str, Any]]:
         """Score a shard; the rows of its part."""
-        [found] = find_shards([str(shard)])
-        self.scorer.process(found)
-        return pq.read_table(self.folder / "run" / "scores" / f"{found.id}.parquet").to_pylist()
+        self.score(shard)
+        return pq.read_table(self.part(shard)).to_pylist()
 
     def rows_of(self, members: Iterable[Member]) -> dict[str, dict[str, Any]]:
         """Score a shard of these members; its rows by key."""
@@ -60,7 +71,10 @@ def small_scorer(
     encoder = EncoderConfig(name_or_path=str(checkpoint), max_num_patches=MAX_NUM_PATCHES)
     metric = metric or MetricConfig()
     metrics = metrics_of(encoder, metric)
-    plan = ScoringPlan(str(folder / "run"), metrics, metric.min_fg_fraction, max_image_pixels)
+    groups = groups_asked(metrics_asked(encoder, metric, {}, max_image_pixels))
+    plan = ScoringPlan(
+        str(folder / "run"), metrics, groups, metric.min_fg_fraction, max_image_pixels
+    )
     members = [*reference("cat/0", 1), *reference("cat/1", 2), *references]
     shard = write_tar(folder / "references.tar", members)
     scorer = ready_scorer(plan, [shard], batch_size)
@@ -74,5 +88,5 @@ def ready_scorer(plan: ScoringPlan, references: list[Path], batch_size: int) -> 
     scorer = load_scorer(plan, threads=2, batch_size=batch_size)
     read = [scorer.read_input(str(shard)) for shard in references]
     index = ReferenceIndex(answer.entries for answer, _ in read)
-    scorer.share(SharedReferences(index, {"a": 1}), lambda number: read[number][1])
+    scorer.share(SharedReferences(index), lambda number: read[number][1])
     return scorer

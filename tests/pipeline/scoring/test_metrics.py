@@ -9,7 +9,7 @@ import pytest
 
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
-from jobs.pipeline.scoring.metrics import fingerprint_of, metrics_of
+from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked, metrics_of
 from masc_core.comparators import COMPARATORS
 
 DEMO = EncoderConfig(name_or_path="demo")
@@ -53,7 +53,7 @@ def test_the_fingerprint_tells_weights_and_settings_and_not_where_the_weights_li
     def fingerprint(path: Path, metric: MetricConfig | None = None, pixels: int = 9) -> object:
         metric = metric or MetricConfig()
         encoder = EncoderConfig(name_or_path=str(path))
-        return fingerprint_of(metrics_of(encoder, metric), metric, pixels)
+        return groups_asked(metrics_asked(encoder, metric, {}, pixels))
 
     moved = shutil.copytree(naflex_checkpoint, tmp_path / "moved")
     own = fingerprint(naflex_checkpoint)

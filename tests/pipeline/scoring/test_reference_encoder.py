@@ -25,6 +25,8 @@ from tests.shards import Member, png, write_tar
 class OutOfMemory(MeanColour):
     """A first metric for whose references there is no room."""
 
+    name = "masc"
+
     def encode_references(self, batch: Batch) -> list[Features]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -34,7 +36,7 @@ def encode(path: Path, first: MeanColour | None = None) -> tuple[InputAnswer, St
     through = BatchedPass(metrics, threads=1, batch_size=2)
     for metric in metrics:
         through.load(metric)
-    return ReferenceEncoder(through, ScoringPlan("", metrics, 0.0, 10_000)).encode(str(path))
+    return ReferenceEncoder(through, ScoringPlan("", metrics, {}, 0.0, 10_000)).encode(str(path))
 
 
 def grey(key: str, level: int, foreground: int = 255, **fields: str) -> list[Member]:

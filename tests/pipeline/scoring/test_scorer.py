@@ -29,7 +29,9 @@ def scorer(small: SmallScorer) -> ShardScorer:
 
 
 def score(scorer: ShardScorer, path: Path) -> Any:
+    """Whole: what its part holds already would not be computed again."""
     [shard] = find_shards([str(path)])
+    (path.parent / "run" / "scores" / f"{shard.id}.parquet").unlink(missing_ok=True)
     return scorer.process(shard)
 
 

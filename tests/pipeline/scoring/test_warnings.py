@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from jobs.pipeline.run.reports import Warned, merged
-from jobs.pipeline.run.shard import find_shards
 from tests.commands import Run, description_of
 from tests.pictures import painted
 from tests.pipeline.scoring.small_scorer import SmallScorer, small_scorer
@@ -29,9 +29,8 @@ def score(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Warned]]:
     """Rows by key, and warnings by kind."""
     path = write_tar(scorer.folder / "g.tar", members)
-    rows = {row["key"]: row for row in scorer.rows(path)}
-    [shard] = find_shards([str(path)])
-    return rows, dict(scorer.scorer.process(shard).warnings)
+    warnings = dict(scorer.score(path).warnings)
+    return {row["key"]: row for row in pq.read_table(scorer.part(path)).to_pylist()}, warnings
 
 
 def with_mask(key: str, mask: np.ndarray) -> list[Member]:
