@@ -51,7 +51,12 @@ def _show(config: EvaluateConfig, outcome: Outcome[Summary], as_json: bool) -> N
         print_leaderboard(summary.model, [name for name in config.metric.extra if name in known])
         return
     run = redact(absolute(config.run))
-    document = {"run": run, "n_shards_set_aside": outcome.n_set_aside, **summary.document()}
+    document = {
+        "run": run,
+        "n_shards_set_aside": outcome.n_set_aside,
+        "n_shards_left": outcome.n_left,
+        **summary.document(),
+    }
     sys.stdout.write(json.dumps(document) + "\n")
 
 
@@ -68,6 +73,13 @@ def _verdict(config: EvaluateConfig, outcome: Outcome[Summary]) -> int:
         "scores, tables and leaderboard: %s (%d parts, %d of them of shards that this call named)",
         *(redact(absolute(config.run)), outcome.result.parts, outcome.result.named_parts),
     )
+    if outcome.n_left:
+        log.error(
+            "%d shards have changed and were left as they are; ask for the columns that their "
+            "parts have too",
+            outcome.n_left,
+        )
+        return EXIT_INCOMPLETE
     if outcome.n_set_aside:
         log.error("shards were set aside (see failed/); the same call tries them again")
         return EXIT_INCOMPLETE

@@ -77,7 +77,7 @@ def commit(
     """
     for _ in range(ATTEMPTS):
         table, groups, references = _joined(shard, part, made, concepts)
-        if part is not None and part.table is not None and table.equals(part.table):
+        if part is not None and table is part.table:
             return  # somebody else did the same
         try:
             run.commit(shard, table, groups, references, over=part)

@@ -64,12 +64,15 @@ def wanted_of(table: pa.Table, columns_of_metrics: Sequence[Collection[str]]) ->
 
 
 def with_gains(table: pa.Table, computed: Computed) -> pa.Table:
-    """The rows with the columns that they lack; those that they have are not touched.
+    """The rows with the columns that they lack, the same table where they lack none; those that
+    they have are not touched.
 
     Rows that are not `ok` have null there. What is said of the new values joins `error`.
     """
     keys = table["key"].to_pylist()
     lacking = [each for each in computed.fields if each.name not in table.schema.names]
+    if not lacking:
+        return table
     columns = {each.name: table[each.name] for each in table.schema}
     for each in lacking:
         found = [computed.values.get(key, {}).get(each.name) for key in keys]

@@ -1,8 +1,9 @@
-"""No sample lost, none counted twice: whatever drivers, workers and storage do, in any order.
+"""No sample lost, none counted twice, no column dropped: whatever drivers, workers and storage do,
+in any order.
 
 The ledger is a run's directory and the queue of a driver. Here workers commit, crash in the middle
-of writing, report late or never, drivers die and are started again while workers of the dead one
-still write, and sources change under them.
+of writing, report late or never, drivers die and are started again, asking for other columns, while
+workers of the dead one still write, and sources change under them.
 """
 
 from __future__ import annotations
@@ -20,12 +21,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobs.pipeline.cluster.shard_queue import ShardQueue
+from jobs.pipeline.errors import StorageError
 from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.parts import StoredPart
 from jobs.pipeline.run.rows import OK, SCORES_SCHEMA
 from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.scoring.commit import Made, commit
+from jobs.pipeline.scoring.gains import Computed, stands, wanted_of
+from jobs.pipeline.scoring.remaining import remaining
 from jobs.pipeline.storage.versions import Version
 
-FINGERPRINT = {"encoder.weights": "sha256:0"}
+GROUPS = {"masc": {"encoder.weights": "sha256:0"}}
+COMPARATORS = ("clip_i", "dreamsim")
 SAMPLES = ("a", "b", "c")
 N_SHARDS = 4
 MAX_ATTEMPTS = 3
@@ -33,21 +40,32 @@ MAX_ATTEMPTS = 3
 
 @dataclass
 class Driver:
-    """Its queue, and what it believes to be at work."""
+    """Its queue, what it believes to be at work, and the comparators that it was asked for."""
 
     queue: ShardQueue
     at_work: set[str]
+    comparators: tuple[str, ...]
 
 
 @dataclass
 class Work:
-    """A shard in a worker's hands."""
+    """A shard in a worker's hands, with the part that it had when the worker began."""
 
     shard: Shard
     driver: Driver
+    part: StoredPart | None
 
 
-def table_of(shard: Shard) -> pa.Table:
+def groups_of(comparators: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    return {**GROUPS, **{name: {"weights": name} for name in comparators}}
+
+
+def asked(comparators: tuple[str, ...]) -> dict[str, frozenset[str]]:
+    own = {name: frozenset([name]) for name in comparators}
+    return {"masc": frozenset(["cp", "pf"]), **own}
+
+
+def table_of(shard: Shard, comparators: tuple[str, ...] = ()) -> pa.Table:
     """What a worker makes of a shard: its rows say which version they were made from."""
     rows = [
         {
@@ -55,10 +73,31 @@ def table_of(shard: Shard) -> pa.Table:
             "shard": shard.url,
             "status": OK,
             "prompt": shard.version.tag,
+            "cp": float(shard.version.tag),
+            **dict.fromkeys(comparators, float(shard.version.tag)),
         }
         for name in SAMPLES
     ]
-    return pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)
+    fields = [*SCORES_SCHEMA, *(pa.field(name, pa.float64()) for name in comparators)]
+    return pa.Table.from_pylist(rows, schema=pa.schema(fields))
+
+
+def made_of(work: Work) -> Made:
+    """What a worker computes: what the part that it began with lacks, or all."""
+    comparators = work.driver.comparators
+    whole = table_of(work.shard, comparators)
+    names = ["cp", "pf", *comparators]
+    is_gain = stands(work.part, work.shard, {})
+    if is_gain:
+        assert work.part is not None
+        wanted = wanted_of(work.part.table, [["cp", "pf"], *([name] for name in comparators)])
+        assert 0 not in wanted.numbers
+        names = [comparators[number - 1] for number in wanted.numbers]
+    rows = whole.to_pylist()
+    computed = Computed(
+        [whole.schema.field(name) for name in names], {row["key"]: row for row in rows}, {}
+    )
+    return Made(computed, groups_of(comparators), {}, rows, None if is_gain else whole)
 
 
 class Ledger(RuleBasedStateMachine):
@@ -69,6 +108,8 @@ class Ledger(RuleBasedStateMachine):
         self.now = 0.0
         self.work: list[Work] = []
         self.driver: Driver | None = None
+        self.left: set[str] = set()
+        """The shards that the driver has to leave, since it does not compute all that they had."""
 
     def shards(self) -> list[Shard]:
         return [Shard(f"/{i}.tar", Version(1, f"{v}")) for i, v in enumerate(self.versions)]
@@ -80,12 +121,21 @@ class Ledger(RuleBasedStateMachine):
     # What may happen
 
     @precondition(lambda self: self.driver is None)
-    @rule()
-    def a_driver_starts(self) -> None:
+    @rule(comparators=st.lists(st.sampled_from(COMPARATORS), unique=True).map(tuple))
+    def a_driver_starts(self, comparators: tuple[str, ...]) -> None:
         run = self.run_directory()
-        run.open_for(FINGERPRINT, overwrite=False)
-        to_do = run.still_to_do(self.shards(), FINGERPRINT)
-        self.driver = Driver(ShardQueue(to_do, MAX_ATTEMPTS, lambda: self.now), set())
+        run.open_for(groups_of(comparators), overwrite=False)
+        to_do, self.left = self.still_to_do(comparators)
+        queue = ShardQueue(to_do, MAX_ATTEMPTS, lambda: self.now)
+        self.driver = Driver(queue, set(), comparators)
+
+    def still_to_do(self, comparators: tuple[str, ...]) -> tuple[list[Shard], set[str]]:
+        """The shards to do, and the ids of those that are left as they are."""
+        run, shards = self.run_directory(), self.shards()
+        found = remaining(shards, run.states(), asked(comparators), {})
+        left = {shard.id for shard, _ in found.left}
+        run.forget_failures({s.id for s in shards} - left - {s.id for s in found.shards})
+        return found.shards, left
 
     @precondition(lambda self: self.driver is not None)
     @rule()
@@ -94,13 +144,22 @@ class Ledger(RuleBasedStateMachine):
         if self.driver.queue.first() is not None:
             shard = self.driver.queue.take()
             self.driver.at_work.add(shard.id)
-            self.work.append(Work(shard, self.driver))
+            self.work.append(Work(shard, self.driver, self.run_directory().read_part(shard)))
 
     @precondition(lambda self: self.work)
     @rule(which=st.integers(0, 99), is_heard=st.booleans())
     def a_worker_commits(self, which: int, is_heard: bool) -> None:
         work = self.work.pop(which % len(self.work))
-        self.run_directory().commit(work.shard, table_of(work.shard), FINGERPRINT)
+        before = self.columns(work.shard)
+        try:
+            commit(self.run_directory(), work.shard, work.part, made_of(work), {})
+        except StorageError:
+            # Its part has become another's since: there is nothing to join.
+            self._tell_of_failure(work)
+            return
+        after = self.columns(work.shard)
+        assert after is not None
+        assert after >= {"cp", *work.driver.comparators} | (before or set())
         if is_heard:
             work.driver.at_work.discard(work.shard.id)
         else:
@@ -137,10 +196,11 @@ class Ledger(RuleBasedStateMachine):
         if len(self.driver.queue) or self.driver.at_work:
             return
         ended, self.driver = self.driver, None
-        set_aside = {
-            s.id for s in self.run_directory().still_to_do(ended.queue.set_aside, FINGERPRINT)
-        }
-        assert set_aside == {s.id for s in ended.queue.set_aside} & self.notes()
+        to_do, left = self.still_to_do(ended.comparators)
+        undone = {shard.id for shard in to_do} | left
+        assert {s.id for s in ended.queue.set_aside} & undone == (
+            {s.id for s in ended.queue.set_aside} & self.notes()
+        )
 
     @rule(which=st.integers(0, N_SHARDS - 1))
     def a_source_changes(self, which: int) -> None:
@@ -152,9 +212,19 @@ class Ledger(RuleBasedStateMachine):
 
     # What must hold
 
+    def columns(self, shard: Shard) -> set[str] | None:
+        """Of the part, where it is of this version of the shard."""
+        part = self.run_directory().read_part(shard)
+        if part is None or part.table is None or part.footer.source != shard.source:
+            return None
+        names = {"cp", *COMPARATORS} & set(part.table.schema.names)
+        assert {"cp" if group == "masc" else group for group in part.footer.groups} == names
+        return names
+
     def rows(self) -> list[dict]:
         parts = sorted((self.folder / "scores").glob("*.parquet"))
-        return pads.dataset(parts).to_table().to_pylist() if parts else []
+        # Parts of one run may have different columns.
+        return [row for part in parts for row in pads.dataset(part).to_table().to_pylist()]
 
     def notes(self) -> set[str]:
         return {path.stem for path in (self.folder / "failed").glob("*.json")}
@@ -172,7 +242,7 @@ class Ledger(RuleBasedStateMachine):
         parts = set(self.run_directory().parts())
         set_aside = {shard.id for shard in queue.set_aside}
         pending = len(queue) + len(self.driver.at_work)
-        assert len(parts | set_aside) + pending >= N_SHARDS
+        assert len(parts | set_aside | self.left) + pending >= N_SHARDS
         assert self.notes() >= set_aside - parts
 
     def teardown(self) -> None:
@@ -181,12 +251,13 @@ class Ledger(RuleBasedStateMachine):
             self.a_worker_commits(0, True)
         self.driver = None
         for _ in range(2):
-            self.a_driver_starts()
+            self.a_driver_starts(COMPARATORS)
             assert self.driver is not None
             while self.driver.queue.first() is not None:
                 self.a_worker_takes_a_shard()
                 self.a_worker_commits(0, True)
             self.driver = None
+        assert all(row[n] == float(row["prompt"]) for row in self.rows() for n in COMPARATORS)
         rows = {row["key"]: row["prompt"] for row in self.rows()}
         assert len(rows) == len(self.rows()) == N_SHARDS * len(SAMPLES)
         assert rows == {
@@ -204,9 +275,9 @@ def test_a_shard_that_was_committed_all_the_same_is_not_set_aside(tmp_path: Path
     """Its worker died each time after the commit and before it could say so."""
     run = RunDirectory(str(tmp_path))
     done, lost = (Shard(f"/{name}.tar", Version(1, "1")) for name in ("done", "lost"))
-    run.open_for(FINGERPRINT, overwrite=False)
-    run.commit(done, table_of(done), FINGERPRINT)
+    run.open_for(GROUPS, overwrite=False)
+    run.commit(done, table_of(done), GROUPS)
     for shard in (done, lost):
         run.set_aside(shard, MAX_ATTEMPTS, "died")
-    assert run.still_to_do([done, lost], FINGERPRINT) == [lost]
+    assert run.still_to_do([done, lost], GROUPS) == [lost]
     assert [path.stem for path in (tmp_path / "failed").iterdir()] == [lost.id]
