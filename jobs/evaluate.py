@@ -16,8 +16,10 @@ import logging
 from jobs.pipeline.cluster.running import Outcome
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_TOO_MANY_ERRORS
+from jobs.pipeline.command.messages import print_lines
+from jobs.pipeline.dry_run import Look, lines_of
 from jobs.pipeline.errors import Incomplete
-from jobs.pipeline.evaluation import EvaluateConfig, evaluate
+from jobs.pipeline.evaluation import EvaluateConfig, dry_run, evaluate
 from jobs.pipeline.results.leaderboard import further_scores, print_leaderboard
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.scoring.warnings import CURES
@@ -34,6 +36,8 @@ def evaluate_command(config: EvaluateConfig, as_json: bool) -> int:
     row a sample in scores/, tables per model and concept in summary/. The same call again goes on
     where it stopped.
     """
+    if config.dry_run:
+        return _show_look(dry_run(config), config, as_json)
     try:
         outcome = evaluate(config)
     except Incomplete as error:
@@ -41,6 +45,17 @@ def evaluate_command(config: EvaluateConfig, as_json: bool) -> int:
         return EXIT_INCOMPLETE
     _show(config, outcome, as_json)
     return _verdict(config, outcome)
+
+
+def _show_look(look: Look, config: EvaluateConfig, as_json: bool) -> int:
+    if as_json:
+        sys.stdout.write(json.dumps(look.document()) + "\n")
+    else:
+        print_lines(lines_of(look))
+    if look.unreadable or look.error_rate > config.limits.max_error_rate:
+        log.error("not all that was looked at can be scored")
+        return EXIT_TOO_MANY_ERRORS
+    return EXIT_DONE
 
 
 def _show(config: EvaluateConfig, outcome: Outcome[Summary], as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from masc_core import defaults
 from masc_core.columns import compares, is_column
+from masc_core.cost import VisionShape, vision_shape
 from masc_core.mask_names import GIVEN
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features, Kind
 
@@ -51,6 +52,9 @@ class MascSettings:
     fg_threshold: float
     stripper: defaults.Stripper
     reference_reduction: defaults.ReferenceReduction
+    min_fg_fraction: float = 0.0
+    """A mask that covers this share or less has no value; 0 takes all. Whoever reads samples holds
+    the given one and members to it."""
     masks: tuple[str, ...] = (GIVEN,)
     """`cp@NAME` and `pf@NAME` for each beyond the given one."""
     extra: tuple[str, ...] = ()
@@ -85,6 +89,11 @@ class MascScores:
     def masks(self) -> tuple[str, ...]:
         """The names of what plays the mask, `given` first."""
         return self._settings.masks
+
+    @property
+    def keeps_all_tokens(self) -> bool:
+        """Whether a column needs all patch tokens of the references, not the foreground alone."""
+        return len(self.masks) > 1 or any(compares(name) for name in self._settings.extra)
 
     def fingerprint(self) -> dict[str, Any]:
         """The encoder counts by its weights, not by where they lie."""
@@ -121,6 +130,20 @@ class MascScores:
             extra=own.extra,
         )
 
+    def shape(self) -> VisionShape:
+        """The sizes of its vision tower, whether or not it is loaded.
+
+        Raises:
+            OSError, ValueError, ImportError: its configuration cannot be read.
+        """
+        own = self._settings
+        return vision_shape(
+            own.name_or_path,
+            own.revision,
+            max_num_patches=own.max_num_patches if own.is_naflex else None,
+            trust_remote_code=own.trust_remote_code,
+        )
+
     @property
     def masc(self) -> MaSC:
         """The metric itself, loaded."""
@@ -151,7 +174,10 @@ class MascScores:
         subject: str | None,
     ) -> Prepared:
         """The image's patches, its mask on their grid, and the text that PF encodes."""
-        return self.masc.prepare(image, masks[GIVEN], prompt or "", subject, key=key, masks=masks)
+        prepared = self.masc.prepare(
+            image, masks[GIVEN], prompt or "", subject, key=key, masks=masks
+        )
+        return _without_small(prepared, masks[GIVEN], self._settings.min_fg_fraction)
 
     def encode_references(self, batch: Batch) -> list[Features]:
         """Of each its foreground patch tokens, and what further columns need of it."""
@@ -172,6 +198,20 @@ class MascScores:
             for prepared, score, own in zip(batch.samples, scores, references, strict=True)
         ]
         return values
+
+
+def _without_small(prepared: Prepared, given: np.ndarray, least: float) -> Prepared:
+    """Without masks made of the given one that cover `least` or less; 0 takes all."""
+    if least <= 0:
+        return prepared
+    from masc_core.mask_kinds import derived_fraction
+
+    masks, lacks = dict(prepared.masks), dict(prepared.lacks)
+    for name, weights in prepared.masks.items():
+        if ":" in name and (covered := derived_fraction(name, given, weights)) <= least:
+            del masks[name]
+            lacks[name] = f"mask {name}: foreground is {covered:.4f}, not over {least}"
+    return replace(prepared, masks=masks, lacks=lacks)
 
 
 def _columns(score: Score) -> dict[str, Any]:

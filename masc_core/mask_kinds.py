@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from masc_core.mask_names import GIVEN
-from masc_core.masks import dilated, eroded, mask_weights
+from masc_core.masks import dilated, eroded, foreground_fraction, mask_weights
 
 
 def _dilate(given: np.ndarray, grid: tuple[int, int], amount: float, key: str) -> torch.Tensor:
@@ -28,6 +28,21 @@ def _drop(given: np.ndarray, grid: tuple[int, int], amount: float, key: str) -> 
     order = np.random.default_rng(seed).permutation(foreground)
     weights[torch.from_numpy(order[: round(amount * len(order))])] = 0.0
     return weights
+
+
+def derived_fraction(name: str, given: np.ndarray, weights: torch.Tensor) -> float:
+    """The share in [0, 1] that a derived mask covers: of the pixels, and of the patches for `drop`,
+    which has no pixels.
+
+    Args:
+        given: (H, W), which it is made from.
+        weights: (N,), what was made of it.
+    """
+    kind, _, amount = name.partition(":")
+    if kind == "drop":
+        return float((weights >= 0.5).float().mean())
+    change = {"dilate": dilated, "erode": eroded}[kind]
+    return foreground_fraction(change(given, int(amount)))
 
 
 Derive = Callable[[np.ndarray, tuple[int, int], float, str], torch.Tensor]

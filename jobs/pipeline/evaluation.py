@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig, number_or_auto
 from jobs.pipeline.cluster.running import Outcome, run_shard_job
 from jobs.pipeline.command.settings import section, setting, table
+from jobs.pipeline.dry_run import Look, look_at
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.run.directory import RunDirectory
@@ -21,6 +22,12 @@ class EvaluateConfig:
     references: list[str] = setting([], "reference shards: URLs, brace ranges, globs")
     run: str = setting(help="directory of results; the same call goes on where it stopped")
     overwrite: bool = setting(False, "remove what `run` holds and start anew")
+    limit: int | None = setting(
+        None, "score the first so many samples of each shard, in a run of their own; null is all"
+    )
+    dry_run: bool = setting(
+        False, "look at shards, masks, subjects, references, room and cost, and score nothing"
+    )
     prune: bool = setting(False, "remove parts of `run` whose shard is gone or has changed")
     encoder: EncoderConfig = section(EncoderConfig)
     metric: MetricConfig = section(MetricConfig)
@@ -39,11 +46,21 @@ def evaluate(config: EvaluateConfig) -> Outcome[Summary]:
         CallError: the call or its configuration is wrong.
         Incomplete: it was not done; the same call goes on from there.
     """
-    check(config)
-    # Workers have working directories of their own.
-    config = replace(config, run=absolute(config.run))
+    config = _ready(config)
     run = RunDirectory(config.run)
     return run_shard_job(Scoring(config), run, config.workers, config.ray, config.limits)
+
+
+def dry_run(config: EvaluateConfig) -> Look:
+    """What an evaluation of this configuration would come to; see `dry_run.look_at`."""
+    config = _ready(config)
+    return look_at(config, Scoring(config))
+
+
+def _ready(config: EvaluateConfig) -> EvaluateConfig:
+    check(config)
+    # Workers have working directories of their own.
+    return replace(config, run=absolute(config.run))
 
 
 def check(config: EvaluateConfig) -> None:
@@ -64,6 +81,8 @@ def check(config: EvaluateConfig) -> None:
     ):
         if not least <= value <= most:
             raise CallError(f"{name}={value}: expected {least} to {most}")
+    if config.limit is not None and config.limit < 1:
+        raise CallError(f"limit={config.limit}: expected 1 or more, or null for all")
     number_or_auto(config.workers.count, "workers.count", least=1)
     number_or_auto(config.workers.gpus, "workers.gpus", least=0)
     number_or_auto(config.workers.cpus, "workers.cpus", least=1)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
-from jobs.pipeline.cluster.tasks import map_on_cluster, run_on_cluster
+from jobs.pipeline.cluster.tasks import map_on_cluster, object_store_bytes, run_on_cluster
 from jobs.pipeline.errors import CallError, Incomplete
 from jobs.pipeline.results.summary import NothingCounts, Summary, summarise_run
 from jobs.pipeline.run.directory import RunDirectory
@@ -32,14 +32,17 @@ from jobs.pipeline.scoring.reference_digests import (
 )
 from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.scoring.remaining import Remaining, remaining
+from jobs.pipeline.shards.estimate import estimated_samples
 from jobs.pipeline.storage.digest import sha256_of
 from jobs.pipeline.storage.listing import expand, file_of
 from jobs.pipeline.storage.redaction import redact
 from masc_core.masc_scores import MascScores
 from masc_core.mask_names import is_member
+from masc_core.protocol import Metric
 
 if TYPE_CHECKING:
     from jobs.pipeline.evaluation import EvaluateConfig
+    from jobs.pipeline.scoring.scorer import ShardScorer
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Scoring:
         self._asked = metrics_asked(
             *(config.encoder, config.metric, config.comparators),
             config.limits.max_image_pixels,
+            config.limit,
         )
         self._columns = {
             group: each.columns_of(group) for each in self._asked for group in each.groups
@@ -72,6 +76,7 @@ class Scoring:
         self.left: Sequence[tuple[Shard, str]] = ()
         self._states: Mapping[str, PartState] = {}
         self._found: Groups = {}
+        self._metrics: Sequence[Metric] = ()
         self._recorded: list[str] | None = None
         self._concepts: Mapping[str, ConceptDigests] = {}
 
@@ -100,6 +105,7 @@ class Scoring:
 
     def begin_on_cluster(self, run: RunDirectory, to_do: list[Shard]) -> list[Shard]:
         """Have workers digest references that may have changed, and read all if one has."""
+        self._tell_of_memory()
         if not self.needs_cluster():
             return to_do
         if self._recorded is not None:
@@ -163,33 +169,83 @@ class Scoring:
         """The rows by status, and the parts that do not count."""
         return {"counts": asdict(summary.counts), "stale_parts": summary.stale_parts}
 
+    # What a look at it needs, without a cluster
+
+    def look(self) -> tuple[Remaining, tuple[Metric, ...]]:
+        """What is left to do, and what would compute it; nothing is written."""
+        run = RunDirectory(self._config.run)
+        if not self._config.overwrite:
+            self._states = run.states()
+            run.note_description()
+            run.require_same(groups_asked(self._asked))
+        found = self._remaining(self.shards, self._states)
+        return found, metrics_for(self._asked, found.columns)
+
+    def scorer_without_metrics(self, samples: int, threads: int) -> ShardScorer:
+        """What decodes as a worker does, and scores nothing."""
+        from jobs.pipeline.scoring.scorer import ShardScorer
+
+        config = self._config
+        limit = min(samples, config.limit or samples)
+        plan = self._plan_of((), {}, tuple(filter(is_member, config.metric.masks)))
+        return ShardScorer(replace(plan, limit=limit), threads, None)
+
+    def read_references(self, scorer: ShardScorer) -> ReferenceIndex:
+        """All references, decoded; the scorer knows them from then on."""
+        answers = [scorer.read_input(url)[0] for url in self.inputs]
+        index = ReferenceIndex(answer.entries for answer in answers)
+        scorer.share(SharedReferences(index), lambda number: {})
+        return index
+
     # What is left
 
     def _plan(self, run: RunDirectory) -> list[Shard]:
         """The shards to do, and what workers are told to compute of them."""
-        config = self._config
         found = self._remaining(self.shards, self._states)
         self.left = found.left
         undone = {s.id for s in found.shards} | {s.id for s, _ in found.left}
         run.forget_failures({s.id for s in self.shards} - undone)
-        metrics = metrics_for(self._asked, found.columns)
+        metrics = self._metrics = metrics_for(self._asked, found.columns)
         masks = next((each.masks for each in metrics if isinstance(each, MascScores)), ())
         computed = {
             group: own
             for group, own in groups_asked(self._asked).items()
             if found.columns & self._columns[group]
         }
-        plan = ScoringPlan(
-            *(config.run, metrics, computed),
-            min_fg_fraction=config.metric.min_fg_fraction,
-            max_image_pixels=config.limits.max_image_pixels,
-            member_masks=tuple(name for name in masks if is_member(name)),
-        )
+        plan = self._plan_of(metrics, computed, tuple(filter(is_member, masks)))
         self.load = partial(_load, plan)
         return found.shards
 
+    def _plan_of(
+        self, metrics: tuple[Metric, ...], groups: Groups, masks: tuple[str, ...]
+    ) -> ScoringPlan:
+        config = self._config
+        return ScoringPlan(
+            *(config.run, metrics, groups),
+            min_fg_fraction=config.metric.min_fg_fraction,
+            max_image_pixels=config.limits.max_image_pixels,
+            member_masks=masks,
+            limit=config.limit,
+        )
+
     def _remaining(self, shards: Sequence[Shard], states: Mapping[str, PartState]) -> Remaining:
         return remaining(shards, states, self._columns, self._concepts)
+
+    def _tell_of_memory(self) -> None:
+        """What the references take of the object store, where it is more than their foreground."""
+        masc = next((each for each in self._metrics if isinstance(each, MascScores)), None)
+        if masc is None or not masc.keeps_all_tokens:
+            return
+        n = estimated_samples([each.version.size for each in self._references], self.inputs[0])
+        if n is not None:
+            need, there = masc.shape().token_bytes_an_image * n, object_store_bytes()
+            log.log(
+                logging.WARNING if need > there else logging.INFO,
+                "all patch tokens of about %d references are kept: %.2g GB of the object store's "
+                "%.2g GB%s",
+                *(n, need / 1e9, there / 1e9),
+                "; the rest goes to disk, and scoring waits for it" if need > there else "",
+            )
 
     # What the references are
 

@@ -11,6 +11,11 @@ from ray.exceptions import RayTaskError
 Answer = TypeVar("Answer")
 
 
+def object_store_bytes() -> int:
+    """Of all nodes of the cluster together."""
+    return int(ray.cluster_resources().get("object_store_memory", 0))
+
+
 def run_on_cluster(function: Callable[..., Answer], *arguments: Any) -> Answer:
     """What `function` answers, called on some node of the cluster. It raises what the function
     does."""

@@ -7,7 +7,13 @@ both end in log lines. What a command shows passes here on its way out.
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Iterable
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from jobs.pipeline.storage.redaction import scrub
 
@@ -27,3 +33,17 @@ class MessageFormatter(logging.Formatter):
     def formatException(self, ei: Any) -> str:
         """The traceback."""
         return "\n".join(printable(scrub(line)) for line in super().formatException(ei).split("\n"))
+
+
+NO_EDGE = 10_000
+"""Characters: a file or a pipe has no edge to fold at."""
+
+
+def print_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """What, and what of it, a line each, on stdout."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for what, text in lines:
+        table.add_row(what, Text(printable(scrub(text))))
+    Console(width=None if sys.stdout.isatty() else NO_EDGE).print(table)

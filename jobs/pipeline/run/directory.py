@@ -70,6 +70,10 @@ class RunDirectory:
                 self._fs.makedirs(join(self._path, "scores"), exist_ok=True)
         except (StorageError, FileNotFoundError) as error:
             raise CallError(f"run={redacted}: cannot be written to: {reason_of(error)}") from error
+        self.note_description()
+
+    def note_description(self) -> None:
+        """Note what `run.json` says, where there is one."""
         described = self.read_description()
         if described is not None:
             self._note(groups_of(described.get("fingerprint"), described.get("format", 1)))

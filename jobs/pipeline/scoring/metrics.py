@@ -193,6 +193,7 @@ def _masc(encoder: EncoderConfig, metric: MetricConfig) -> Asked:
         fg_threshold=metric.fg_threshold,
         stripper=metric.stripper,
         reference_reduction=metric.reference_reduction,
+        min_fg_fraction=metric.min_fg_fraction,
         masks=tuple(metric.masks),
         extra=tuple(name for name in metric.extra if is_column(name)),
     )

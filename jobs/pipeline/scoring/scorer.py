@@ -129,6 +129,16 @@ class ShardScorer:
             warnings_of(made.rows, {row.key: row.suspicions for row in rows}),
         )
 
+    def look(self, shard: Shard) -> list[Row]:
+        """Decode the samples of a shard, up to the plan's limit, and score none.
+
+        Raises: as `process`.
+        """
+        try:
+            return self._score_samples(shard, Wanted(()))[0]
+        finally:
+            self.counts.pop(shard.id, None)
+
     def _wanted(self, part: StoredPart | None, shard: Shard) -> Wanted:
         if part is not None and part.table is not None and stands(part, shard, self._digests):
             return wanted_of(part.table, [metric.columns for metric in self._plan.metrics])

@@ -33,7 +33,16 @@ def fetch_sample(
     """
     fs, path = open_filesystem(url)
     redacted = redact(url)
-    content = with_retries(redacted, lambda: fs.cat_file(path, start=offset, end=offset + length))
+
+    def read() -> bytes:
+        try:
+            return fs.cat_file(path, start=offset, end=offset + length)
+        except Exception as error:  # drivers have errors of their own for it
+            if _is_beyond_the_end(error):
+                return b""
+            raise
+
+    content = with_retries(redacted, read)
     changed = StorageError(
         redacted, f"sample {key!r} is not at byte {offset}: the shard has changed since"
     )
@@ -48,3 +57,10 @@ def fetch_sample(
     if [sample.key for sample in samples] != [key]:
         raise changed
     return samples[0]
+
+
+def _is_beyond_the_end(error: BaseException) -> bool:
+    """Whether a store says that the file has no such bytes."""
+    response = getattr(error.__cause__, "response", None) or {}
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return code in ("InvalidRange", "416") or getattr(error, "status", None) == 416
