@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tarfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -94,7 +95,7 @@ def look_at(config: EvaluateConfig, task: Scoring) -> Look:
     for shard in _spread(to_do):
         try:
             own = scorer.look(shard)
-        except (StorageError, FileNotFoundError, OSError) as error:
+        except (StorageError, OSError, tarfile.TarError) as error:
             unreadable[redact(shard.url)] = reason_of(error)
             continue
         rows += own
