@@ -33,18 +33,13 @@ def reduce_runs(config: ReduceConfig, as_json: bool) -> int:
     if config.out is None and len(config.run) > 1:
         raise CallError("out= is required where there are several runs: directory of the summary")
     out = join(config.run[0], "summary") if config.out is None else config.out
-    summary = summarise_runs(config.run, out, prune_stale=config.prune)
-    known = further_scores(summary.model)
-    for name in config.show:
-        if name not in known:
-            raise CallError(
-                f"show={name}: no such score column; known: {', '.join(known) or 'none'}"
-            )
+    summary = summarise_runs(config.run, out, prune_stale=config.prune, show=config.show)
     log.info("wrote %s", redact(out))
     if as_json:
         sys.stdout.write(summary.to_json())
     else:
-        print_leaderboard(summary.model, config.show)
+        further = further_scores(summary.model)
+        print_leaderboard(summary.model, [name for name in config.show if name in further])
     return EXIT_DONE
 
 
