@@ -12,7 +12,7 @@ from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.leaderboard import further_scores, print_leaderboard
 from jobs.pipeline.results.summary import summarise_runs
-from jobs.pipeline.storage.filesystem import join
+from jobs.pipeline.storage.filesystem import join, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ def reduce_runs(config: ReduceConfig, as_json: bool) -> int:
     if config.out is None and len(config.run) > 1:
         raise CallError("out= is required where there are several runs: directory of the summary")
     out = join(config.run[0], "summary") if config.out is None else config.out
+    refuse_for_results(out, "run" if config.out is None else "out")
     summary = summarise_runs(config.run, out, prune_stale=config.prune, show=config.show)
     log.info("wrote %s", redact(out))
     if as_json:

@@ -24,7 +24,7 @@ from jobs.pipeline.shards.conversion import Note, Stored, stored_image, stored_m
 from jobs.pipeline.shards.images import aspect_problem
 from jobs.pipeline.shards.members import JSON_SUFFIX, MASK_SUFFIX
 from jobs.pipeline.shards.writing import Sample, write_shard
-from jobs.pipeline.storage.filesystem import open_filesystem, refuse_memory
+from jobs.pipeline.storage.filesystem import open_filesystem, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.replacement import Replacement
 from jobs.pipeline.storage.retry import reason_of, storage_errors
@@ -94,7 +94,7 @@ def pack(config: PackConfig) -> Packed:
         raise CallError(f"shard_size={config.shard_size}: expected 1 or more")
     if config.kind not in KINDS:
         raise CallError(f"kind={config.kind}: no such data set; known: {', '.join(KINDS)}")
-    refuse_memory(config.out, "out")
+    refuse_for_results(config.out, "out")
     fs, out = open_filesystem(config.out, keeps_listings=False)
     named = f"out={redact(config.out)}"
     entries = KINDS[config.kind](config)

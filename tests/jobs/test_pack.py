@@ -55,6 +55,7 @@ def test_shards_are_packed_by_one_call(folder: Path) -> None:
         ("kind=folder", "kind=folder: no such data set; known: manifest"),
         ("shard_size=0", "shard_size=0: expected 1 or more"),
         ("out=memory://x", "out=memory://x: memory ends with this process"),
+        ("out=hf://datasets/me/x", "out=hf://datasets/me/x: every file written to the hub"),
         ("out={folder}/0.v1.jpg", "out={folder}/0.v1.jpg: NotADirectoryError: "),
         ("manifest={folder}", "manifest={folder}: expected a file of .csv, .jsonl, .parquet"),
     ],

@@ -72,6 +72,15 @@ def test_several_runs_need_a_place_for_their_summary(run: Path, other: Path) -> 
     assert "out= is required" in line
 
 
+@pytest.mark.parametrize("out", ["memory://x", "hf://datasets/me/runs/x"])
+def test_a_summary_that_would_be_lost_or_a_commit_a_file_is_refused(run: Path, out: str) -> None:
+    done = reduce(f"run={run}", f"out={out}")
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"jobs.reduce: out={out}: ")
+    assert line.endswith("; name a directory or a bucket")
+
+
 def test_a_score_column_that_is_not_there_is_one_line_that_names_those_that_are(
     other: Path,
 ) -> None:
