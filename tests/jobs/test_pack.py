@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jobs.pipeline import packing
+from jobs.pipeline.command.interrupts import SIGNALS
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
 from jobs.pipeline.shards.images import ORIENTATION
@@ -190,6 +193,33 @@ def test_a_pack_that_cannot_put_its_shards_in_place_leaves_what_was_there(
     with pytest.raises(Exception, match="No space left on device"):
         packed(folder, [row(i) for i in (4, 3)], shard_size=1, overwrite=True)
     assert contents_of(out) == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_pack_that_is_interrupted_ends_with_3_and_leaves_what_was_there(
+    folder: Path, number: signal.Signals
+) -> None:
+    out = packed(folder, [row(i) for i in range(2)], shard_size=1)
+    before = contents_of(out)
+    rows = [row(i % 4, key=f"{i}") for i in range(20_000)]
+    manifest = write_manifest(folder / "manifest.csv", rows)
+    words = ["-m", "jobs.pack", f"manifest={manifest}", f"out={out}", "overwrite=true"]
+    with subprocess.Popen(
+        [sys.executable, *words], stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    ) as process:
+        while process.poll() is None and not list(out.glob(".replacement-*/*.tar")):
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 3, said
+    assert said.splitlines()[-1].endswith(f"interrupted: {number.name}")
+    assert "Traceback" not in said
+    assert contents_of(out) == before
+
+
+def hear_interrupts() -> None:
+    """In a new process: whoever runs the tests in the background has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_brackets_in_the_name_of_the_directory_are_its_name(folder: Path) -> None:
