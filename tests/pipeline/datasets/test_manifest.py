@@ -113,6 +113,14 @@ def test_a_cell_may_hold_what_the_samples_json_may(folder: Path) -> None:
         ("null", "line 2: expected an object, not NoneType"),
         ("{", "line 2: not JSON: "),
         ("[" * 100_000, "line 2: not JSON: "),
+        (
+            json.dumps(row(1))[:-1] + ', "model": "other"}',
+            "line 2: not JSON: 'model' comes twice in one object",
+        ),
+        (
+            json.dumps(row(1))[:-1] + ', "cfg": {"scale": 1, "scale": 7}}',
+            "line 2: not JSON: 'scale' comes twice in one object",
+        ),
         (json.dumps(row(1, image=5)), "line 2: image is 5, not a path"),
         (json.dumps(row(1, mask=["a"])), r"line 2: mask is \['a'\], not a path"),
         (json.dumps(row(1, role=["a"])), r"line 2: role is \['a'\], not generation or"),
