@@ -20,7 +20,13 @@ from jobs.pipeline.command.settings import setting
 from jobs.pipeline.datasets.entries import GENERATION, REFERENCE, Entry, check_entries, suffix_of
 from jobs.pipeline.datasets.manifest import read_manifest
 from jobs.pipeline.errors import CallError, SampleError, StorageError
-from jobs.pipeline.shards.conversion import Note, Stored, stored_image, stored_mask
+from jobs.pipeline.shards.conversion import (
+    Note,
+    Stored,
+    has_cut_out,
+    stored_image,
+    stored_mask,
+)
 from jobs.pipeline.shards.images import aspect_problem
 from jobs.pipeline.shards.members import JSON_SUFFIX, MASK_SUFFIX
 from jobs.pipeline.shards.writing import Sample, write_shard
@@ -189,11 +195,15 @@ def _load(entry: Entry, upright: bool) -> tuple[Sample, tuple[Note, ...]]:
         CallError: an image or mask that could not be scored, or that do not fit each other.
     """
     try:
-        image = stored_image(entry.image.read_bytes(), suffix_of(entry.image), upright)
+        content = entry.image.read_bytes()
+        image = stored_image(content, suffix_of(entry.image), upright)
         members = {image.suffix: image.content, JSON_SUFFIX: entry.document()}
         if entry.mask is None:
             return (entry.key, members), image.notes
-        mask = stored_mask(entry.mask.read_bytes(), suffix_of(entry.mask))
+        content_of_mask = entry.mask.read_bytes()
+        if content_of_mask == content and not has_cut_out(content):
+            raise SampleError("mask: is the image itself, and that has no alpha channel to be one")
+        mask = stored_mask(content_of_mask, suffix_of(entry.mask))
     except SampleError as error:
         raise CallError(f"{entry.where}: {error}") from error
     except OSError as error:

@@ -23,7 +23,7 @@ from jobs.pipeline import packing
 from jobs.pipeline.command.interrupts import SIGNALS
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
-from jobs.pipeline.shards.images import ORIENTATION
+from jobs.pipeline.shards.images import ORIENTATION, mask_values
 from jobs.pipeline.shards.members import RawSample
 from tests.commands import command
 from tests.manifests import packed, row, samples_of, write_images, write_manifest
@@ -230,6 +230,23 @@ def test_brackets_in_the_name_of_the_directory_are_its_name(folder: Path) -> Non
         packed(within, [row(0)])
     packed(within, [row(1), row(2)], overwrite=True)
     assert [sample.key for sample in samples_of(out)] == ["1_v1", "2_v1"]
+
+
+def test_an_image_is_no_mask_of_itself_but_for_a_cut_out(folder: Path) -> None:
+    image, mask = painted((40, 30), 0)
+    image.save(folder / "photo.png")
+    image.save(folder / "copy.png")
+    image.putalpha(255)
+    image.save(folder / "opaque.png")
+    for name, of in (("photo", "photo"), ("photo", "copy"), ("opaque", "opaque")):
+        with pytest.raises(CallError, match=r"row 1: mask: is the image itself, and that has no"):
+            packed(folder, [row(0, image=f"{name}.png", mask=f"{of}.png")])
+    with pytest.raises(CallError, match=r"row 1: mask: is the image itself, and that has no"):
+        packed(folder, [row(0, mask="0.v1.jpg")])
+    image.putalpha(Image.fromarray(mask))
+    image.save(folder / "cut-out.png")
+    [sample] = samples_of(packed(folder, [row(0, image="cut-out.png", mask="cut-out.png")]))
+    assert (mask_values(image_of(sample, "mask.png")) == mask).all()
 
 
 def image_of(sample: RawSample, suffix: str) -> Image.Image:
