@@ -34,6 +34,7 @@ from jobs.pipeline.storage.filesystem import open_filesystem, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.replacement import Replacement
 from jobs.pipeline.storage.retry import reason_of, storage_errors
+from jobs.pipeline.storage.versions import Version, versions_in
 
 log = logging.getLogger(__name__)
 
@@ -107,28 +108,43 @@ def pack(config: PackConfig) -> Packed:
     check_entries(entries)
     try:
         with storage_errors(named):
-            present = _present(fs, out, {SHARD_NAMES[entry.role] for entry in entries})
+            names = {SHARD_NAMES[entry.role] for entry in entries}
+            present = _present(fs, out, names)
             if present and not config.overwrite:
                 raise CallError(f"{named}: holds shards; overwrite=true replaces them")
             with ThreadPoolExecutor(READERS, "reader") as pool:
                 deque(_in_order(pool, _check_files, entries), maxlen=0)
             with Replacement(fs, out) as replacement:
                 packed = _write(entries, config, replacement)
-                replacement.put_in_place(present)
+                replacement.put_in_place(
+                    present, partial(_require_same, present, fs, out, names, named)
+                )
     except (FileNotFoundError, NotImplementedError) as error:
         raise StorageError(named, reason_of(error)) from error
     _say(packed, entries)
     return packed
 
 
-def _present(fs: AbstractFileSystem, out: str, names: set[str]) -> list[str]:
+def _present(fs: AbstractFileSystem, out: str, names: set[str]) -> dict[str, Version]:
     """The shards in `out` that are called so; what else lies there is none of ours."""
     ours = re.compile(rf"({'|'.join(names)})-\d{{6,}}\.tar")
-    try:
-        there = [path.rpartition("/")[2] for path in fs.ls(out, detail=False)]
-    except FileNotFoundError:
-        return []
-    return sorted(name for name in there if ours.fullmatch(name))
+    there = versions_in(fs, out)
+    return {name: there[name] for name in sorted(there) if ours.fullmatch(name)}
+
+
+def _require_same(
+    before: dict[str, Version], fs: AbstractFileSystem, out: str, names: set[str], named: str
+) -> None:
+    """Two calls at once must not leave shards of both.
+
+    Raises:
+        CallError: the shards in `out` are not those of `before`.
+    """
+    if _present(fs, out, names) != before:
+        raise CallError(
+            f"{named}: its shards have changed while these were packed, as by another jobs.pack; "
+            "they are left as they are"
+        )
 
 
 def _write(entries: list[Entry], config: PackConfig, replacement: Replacement) -> Packed:
