@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_WRONG_CALL
+from jobs.pipeline.command.interrupts import exit_at_interrupt, run_main
 from jobs.pipeline.storage.redaction import scrub
 
 FOLDER = Path(__file__).parent
@@ -51,7 +52,8 @@ def main() -> int:
         sys.stderr.write(f"masc-eval: unknown command {scrub(name)!r}; did you mean {nearest!r}?\n")
         return EXIT_WRONG_CALL
     sys.argv = [f"masc-eval {name}", *words]
-    return importlib.import_module(f"jobs.{name}").main()
+    exit_at_interrupt()  # before imports that take seconds
+    return run_main(importlib.import_module(f"jobs.{name}").main)
 
 
 def find_commands() -> dict[str, Path]:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
+
+if __name__ == "__main__":
+    # Before the imports that take seconds.
+    from jobs.pipeline.command.interrupts import exit_at_interrupt, run_main
+
+    exit_at_interrupt()
+
+import json
 from dataclasses import asdict
 
 from jobs.pipeline.command.call import run_command
@@ -41,4 +48,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

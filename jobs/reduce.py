@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import sys
+
+if __name__ == "__main__":
+    # Before the imports that take seconds.
+    from jobs.pipeline.command.interrupts import exit_at_interrupt, run_main
+
+    exit_at_interrupt()
+
+import logging
 from dataclasses import dataclass
 
 from jobs.pipeline.command.call import run_command
@@ -12,7 +19,7 @@ from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.leaderboard import further_scores, print_leaderboard
 from jobs.pipeline.results.summary import summarise_runs
-from jobs.pipeline.storage.filesystem import join
+from jobs.pipeline.storage.filesystem import join, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -33,18 +40,14 @@ def reduce_runs(config: ReduceConfig, as_json: bool) -> int:
     if config.out is None and len(config.run) > 1:
         raise CallError("out= is required where there are several runs: directory of the summary")
     out = join(config.run[0], "summary") if config.out is None else config.out
-    summary = summarise_runs(config.run, out, prune_stale=config.prune)
-    known = further_scores(summary.model)
-    for name in config.show:
-        if name not in known:
-            raise CallError(
-                f"show={name}: no such score column; known: {', '.join(known) or 'none'}"
-            )
+    refuse_for_results(out, "run" if config.out is None else "out")
+    summary = summarise_runs(config.run, out, prune_stale=config.prune, show=config.show)
     log.info("wrote %s", redact(out))
     if as_json:
         sys.stdout.write(summary.to_json())
     else:
-        print_leaderboard(summary.model, config.show)
+        further = further_scores(summary.model)
+        print_leaderboard(summary.model, [name for name in config.show if name in further])
     return EXIT_DONE
 
 
@@ -54,4 +57,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

@@ -20,14 +20,21 @@ from jobs.pipeline.command.settings import setting
 from jobs.pipeline.datasets.entries import GENERATION, REFERENCE, Entry, check_entries, suffix_of
 from jobs.pipeline.datasets.manifest import read_manifest
 from jobs.pipeline.errors import CallError, SampleError, StorageError
-from jobs.pipeline.shards.conversion import Note, Stored, stored_image, stored_mask
+from jobs.pipeline.shards.conversion import (
+    Note,
+    Stored,
+    has_cut_out,
+    stored_image,
+    stored_mask,
+)
 from jobs.pipeline.shards.images import aspect_problem
 from jobs.pipeline.shards.members import JSON_SUFFIX, MASK_SUFFIX
 from jobs.pipeline.shards.writing import Sample, write_shard
-from jobs.pipeline.storage.filesystem import open_filesystem, refuse_memory
+from jobs.pipeline.storage.filesystem import open_filesystem, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.replacement import Replacement
 from jobs.pipeline.storage.retry import reason_of, storage_errors
+from jobs.pipeline.storage.versions import Version, versions_in
 
 log = logging.getLogger(__name__)
 
@@ -94,35 +101,50 @@ def pack(config: PackConfig) -> Packed:
         raise CallError(f"shard_size={config.shard_size}: expected 1 or more")
     if config.kind not in KINDS:
         raise CallError(f"kind={config.kind}: no such data set; known: {', '.join(KINDS)}")
-    refuse_memory(config.out, "out")
+    refuse_for_results(config.out, "out")
     fs, out = open_filesystem(config.out, keeps_listings=False)
     named = f"out={redact(config.out)}"
     entries = KINDS[config.kind](config)
     check_entries(entries)
     try:
         with storage_errors(named):
-            present = _present(fs, out, {SHARD_NAMES[entry.role] for entry in entries})
+            names = {SHARD_NAMES[entry.role] for entry in entries}
+            present = _present(fs, out, names)
             if present and not config.overwrite:
                 raise CallError(f"{named}: holds shards; overwrite=true replaces them")
             with ThreadPoolExecutor(READERS, "reader") as pool:
                 deque(_in_order(pool, _check_files, entries), maxlen=0)
             with Replacement(fs, out) as replacement:
                 packed = _write(entries, config, replacement)
-                replacement.put_in_place(present)
+                replacement.put_in_place(
+                    present, partial(_require_same, present, fs, out, names, named)
+                )
     except (FileNotFoundError, NotImplementedError) as error:
         raise StorageError(named, reason_of(error)) from error
     _say(packed, entries)
     return packed
 
 
-def _present(fs: AbstractFileSystem, out: str, names: set[str]) -> list[str]:
+def _present(fs: AbstractFileSystem, out: str, names: set[str]) -> dict[str, Version]:
     """The shards in `out` that are called so; what else lies there is none of ours."""
     ours = re.compile(rf"({'|'.join(names)})-\d{{6,}}\.tar")
-    try:
-        there = [path.rpartition("/")[2] for path in fs.ls(out, detail=False)]
-    except FileNotFoundError:
-        return []
-    return sorted(name for name in there if ours.fullmatch(name))
+    there = versions_in(fs, out)
+    return {name: there[name] for name in sorted(there) if ours.fullmatch(name)}
+
+
+def _require_same(
+    before: dict[str, Version], fs: AbstractFileSystem, out: str, names: set[str], named: str
+) -> None:
+    """Two calls at once must not leave shards of both.
+
+    Raises:
+        CallError: the shards in `out` are not those of `before`.
+    """
+    if _present(fs, out, names) != before:
+        raise CallError(
+            f"{named}: its shards have changed while these were packed, as by another jobs.pack; "
+            "they are left as they are"
+        )
 
 
 def _write(entries: list[Entry], config: PackConfig, replacement: Replacement) -> Packed:
@@ -189,11 +211,15 @@ def _load(entry: Entry, upright: bool) -> tuple[Sample, tuple[Note, ...]]:
         CallError: an image or mask that could not be scored, or that do not fit each other.
     """
     try:
-        image = stored_image(entry.image.read_bytes(), suffix_of(entry.image), upright)
+        content = entry.image.read_bytes()
+        image = stored_image(content, suffix_of(entry.image), upright)
         members = {image.suffix: image.content, JSON_SUFFIX: entry.document()}
         if entry.mask is None:
             return (entry.key, members), image.notes
-        mask = stored_mask(entry.mask.read_bytes(), suffix_of(entry.mask))
+        content_of_mask = entry.mask.read_bytes()
+        if content_of_mask == content and not has_cut_out(content):
+            raise SampleError("mask: is the image itself, and that has no alpha channel to be one")
+        mask = stored_mask(content_of_mask, suffix_of(entry.mask))
     except SampleError as error:
         raise CallError(f"{entry.where}: {error}") from error
     except OSError as error:

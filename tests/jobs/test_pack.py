@@ -1,4 +1,4 @@
-"""`jobs.pack` as a user calls it, and what it leaves where it fails."""
+"""`jobs.pack` as a user calls it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,16 @@ from PIL import Image
 from jobs.pipeline import packing
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
-from jobs.pipeline.shards.images import ORIENTATION
+from jobs.pipeline.shards.images import ORIENTATION, mask_values
 from jobs.pipeline.shards.members import RawSample
 from tests.commands import command
-from tests.manifests import packed, row, samples_of, write_images, write_manifest
+from tests.manifests import (
+    packed,
+    row,
+    samples_of,
+    write_images,
+    write_manifest,
+)
 from tests.pictures import painted
 
 
@@ -55,6 +60,7 @@ def test_shards_are_packed_by_one_call(folder: Path) -> None:
         ("kind=folder", "kind=folder: no such data set; known: manifest"),
         ("shard_size=0", "shard_size=0: expected 1 or more"),
         ("out=memory://x", "out=memory://x: memory ends with this process"),
+        ("out=hf://datasets/me/x", "out=hf://datasets/me/x: every file written to the hub"),
         ("out={folder}/0.v1.jpg", "out={folder}/0.v1.jpg: NotADirectoryError: "),
         ("manifest={folder}", "manifest={folder}: expected a file of .csv, .jsonl, .parquet"),
     ],
@@ -123,74 +129,6 @@ def test_samples_without_a_mask_are_packed_and_what_comes_next_is_said(
     assert "jobs.segment comes next" in caplog.text
 
 
-def contents_of(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in out.iterdir()}
-
-
-def test_shards_that_are_there_are_not_overwritten_unasked(folder: Path) -> None:
-    out = packed(folder, [row(i) for i in range(4)], shard_size=1)
-    with pytest.raises(CallError, match="holds shards; overwrite=true"):
-        packed(folder, [row(0)])
-    packed(folder, [row(0)], overwrite=True)
-    assert len(list(out.iterdir())) == 1
-
-
-def test_overwriting_removes_the_shards_of_its_own_role_and_nothing_else(folder: Path) -> None:
-    out = packed(folder, [row(i) for i in range(3)], shard_size=1)
-    packed(folder, [row(3, role="reference")])
-    names = ("photos.tar", "generations-old.tar", "generations-000007.tar.gz", "notes")
-    strangers = dict.fromkeys(names, b"not ours")
-    for name, content in strangers.items():
-        (out / name).write_bytes(content)
-    references = (out / "references-000000.tar").read_bytes()
-    packed(folder, [row(4)], overwrite=True)
-    assert set(contents_of(out)) == {"generations-000000.tar", "references-000000.tar", *strangers}
-    assert contents_of(out).items() >= {"references-000000.tar": references, **strangers}.items()
-    assert [sample.key for sample in samples_of(out, "generations-000000.tar")] == ["4_v1"]
-
-
-def test_references_may_be_packed_beside_generations_in_calls_of_their_own(folder: Path) -> None:
-    out = packed(folder, [row(0)])
-    packed(folder, [row(1, role="reference")])
-    assert sorted(contents_of(out)) == ["generations-000000.tar", "references-000000.tar"]
-    with pytest.raises(CallError, match="holds shards; overwrite=true"):
-        packed(folder, [row(0), row(2, role="reference")])
-
-
-@pytest.mark.parametrize("is_first", [True, False])
-def test_a_pack_that_fails_leaves_what_was_there_and_nothing_half(
-    folder: Path, is_first: bool
-) -> None:
-    before = {}
-    if not is_first:
-        before = contents_of(packed(folder, [row(i) for i in range(2)], shard_size=1))
-    (folder / "3.v1.jpg").write_bytes(b"no image")
-    with pytest.raises(CallError, match="row 4: image: cannot identify image file as JPEG, PNG"):
-        packed(folder, [row(i) for i in range(4)], shard_size=1, overwrite=True)
-    if is_first:
-        assert not (folder / "out").exists()
-    else:
-        assert contents_of(folder / "out") == before
-
-
-def test_a_pack_that_cannot_put_its_shards_in_place_leaves_what_was_there(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = packed(folder, [row(i) for i in range(3)], shard_size=1)
-    before = contents_of(out)
-    rename: Callable[[Path, Path], Path] = Path.rename
-
-    def full(source: Path, target: Path) -> Path:
-        if target == out / "generations-000001.tar" and ".replacement" in source.parts[-2]:
-            raise OSError(28, "No space left on device")
-        return rename(source, target)
-
-    monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(Exception, match="No space left on device"):
-        packed(folder, [row(i) for i in (4, 3)], shard_size=1, overwrite=True)
-    assert contents_of(out) == before
-
-
 def test_brackets_in_the_name_of_the_directory_are_its_name(folder: Path) -> None:
     within = folder / "d[1]"
     within.mkdir()
@@ -199,6 +137,23 @@ def test_brackets_in_the_name_of_the_directory_are_its_name(folder: Path) -> Non
         packed(within, [row(0)])
     packed(within, [row(1), row(2)], overwrite=True)
     assert [sample.key for sample in samples_of(out)] == ["1_v1", "2_v1"]
+
+
+def test_an_image_is_no_mask_of_itself_but_for_a_cut_out(folder: Path) -> None:
+    image, mask = painted((40, 30), 0)
+    image.save(folder / "photo.png")
+    image.save(folder / "copy.png")
+    image.putalpha(255)
+    image.save(folder / "opaque.png")
+    for name, of in (("photo", "photo"), ("photo", "copy"), ("opaque", "opaque")):
+        with pytest.raises(CallError, match=r"row 1: mask: is the image itself, and that has no"):
+            packed(folder, [row(0, image=f"{name}.png", mask=f"{of}.png")])
+    with pytest.raises(CallError, match=r"row 1: mask: is the image itself, and that has no"):
+        packed(folder, [row(0, mask="0.v1.jpg")])
+    image.putalpha(Image.fromarray(mask))
+    image.save(folder / "cut-out.png")
+    [sample] = samples_of(packed(folder, [row(0, image="cut-out.png", mask="cut-out.png")]))
+    assert (mask_values(image_of(sample, "mask.png")) == mask).all()
 
 
 def image_of(sample: RawSample, suffix: str) -> Image.Image:

@@ -72,12 +72,36 @@ def test_several_runs_need_a_place_for_their_summary(run: Path, other: Path) -> 
     assert "out= is required" in line
 
 
+@pytest.mark.parametrize("out", ["memory://x", "hf://datasets/me/runs/x"])
+def test_a_summary_that_would_be_lost_or_a_commit_a_file_is_refused(run: Path, out: str) -> None:
+    done = reduce(f"run={run}", f"out={out}")
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"jobs.reduce: out={out}: ")
+    assert line.endswith("; name a directory or a bucket")
+
+
 def test_a_score_column_that_is_not_there_is_one_line_that_names_those_that_are(
     other: Path,
 ) -> None:
-    done = reduce(f"run={other}", "show=clip_i")
-    assert done.returncode == 1
-    assert "show=clip_i: no such score column; known: cp.leak" in done.stderr
+    stale = json.dumps({"source": {"url": f"{other.parent}/gone.tar", "size": 1, "tag": "1"}})
+    write_part(str(other), "stale", [sample("stale")], stale, schema_with("pf.fg.full"))
+    for word in ("show=clip_i", "show=[cp.leak,pf.fg.full]"):
+        done = reduce(f"run={other}", word, "prune=true")
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].endswith(
+            ": no such score column; known: cp, pf, cp.leak"
+        )
+    # It was seen before a row was read.
+    assert not (other / "summary").exists()
+    assert (other / "scores" / "stale.parquet").exists()
+
+
+def test_cp_and_pf_may_be_asked_for_too_and_are_shown_once(other: Path) -> None:
+    done = reduce(f"run={other}", "show=[pf,cp.leak,cp]")
+    assert done.returncode == 0, done.stderr
+    header = done.stdout.splitlines()[0]
+    assert [header.count(f"{name} (95 % CI)") for name in ("CP", "PF", "cp.leak")] == [1, 1, 1]
 
 
 def test_parts_whose_shard_is_gone_are_left_out_and_removed_when_asked(run: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 NOT_IN_JSON = ("image", "mask", "role", "key")
 
+LIKE = 0.8
+"""How like a known column's name another is taken for a slip: `modle` is, `mode` of `model` too,
+`caption` of `prompt` is not."""
+
 LARGEST_EXACT_FLOAT = 2**53
 """From here on a float does not hold every integer: one that became a float is lost."""
 
@@ -34,7 +39,14 @@ def read_manifest(manifest: Path) -> list[Entry]:
     Raises:
         CallError: no such manifest, or a row that cannot be packed.
     """
-    entries = [_entry(row, manifest, where) for where, row in read_rows(manifest, "manifest")]
+    misspelt = _Misspelt()
+    entries = []
+    try:
+        for where, row in read_rows(manifest, "manifest"):
+            misspelt.look_at(row, where)
+            entries.append(_entry(row, manifest, where))
+    finally:
+        misspelt.warn()  # also where a row is refused, since it may be for that
     if not entries:
         raise CallError(f"manifest={manifest}: has no rows")
     references = [entry for entry in entries if entry.role == REFERENCE]
@@ -79,6 +91,44 @@ def _entry(row: dict[str, Any], manifest: Path, where: str) -> Entry:
     }
     folder = manifest.parent
     return Entry(role, key, folder / image, folder / mask if mask else None, fields, where)
+
+
+class _Misspelt:
+    """Columns that are called almost as a known one, in rows that lack it."""
+
+    def __init__(self) -> None:
+        self._likely: dict[str, str | None] = {}
+        self._n_rows: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def look_at(self, row: dict[str, Any], where: str) -> None:
+        """Note them in a row."""
+        for name in row:
+            if name not in self._likely:
+                self._likely[name] = _likely_meant(name)
+            meant = self._likely[name]
+            if meant is not None and meant not in row:
+                self._n_rows[name] += 1
+                self._first.setdefault(name, where)
+
+    def warn(self) -> None:
+        """A line a column."""
+        for name, n_rows in self._n_rows.items():
+            meant = self._likely[name]
+            log.warning(
+                "%d rows have a column %r and no %r, which it is not taken for; did you mean that? "
+                "The first is %s",
+                *(n_rows, name, meant, self._first[name]),
+            )
+
+
+def _likely_meant(name: str) -> str | None:
+    """The known column that a name of none is most like, if it is like one."""
+    if name in MEANT:
+        return None
+    plain = re.sub(r"[\W_]+", "_", name.strip().lower())
+    nearest = difflib.get_close_matches(plain, sorted(MEANT), 1, LIKE)
+    return nearest[0] if nearest else None
 
 
 def _text(value: Any) -> Any:

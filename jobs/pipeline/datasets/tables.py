@@ -7,7 +7,6 @@ and nothing as NaN. What is meant is taken; the rest is refused, naming the row.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.shards.fields import read_json
 from jobs.pipeline.shards.members import MAX_JSON_MIB
 
 Row = tuple[str, dict[str, Any]]
@@ -89,7 +89,7 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = read_json(line)
             except (ValueError, RecursionError) as error:
                 raise RowError(f"line {number}: not JSON: {error}") from error
             if not isinstance(row, dict):

@@ -138,6 +138,7 @@ def summarise_runs(
     out: str,
     named: Mapping[str, Shard] = NOTHING,
     prune_stale: bool = False,
+    show: Sequence[str] = (),
 ) -> Summary:
     """Reduce the parts of several runs, taken as one, to a `Summary`, and write it to `out`.
 
@@ -149,10 +150,12 @@ def summarise_runs(
         out: directory of the summary.
         named: shards that the caller has looked at, by their ids.
         prune_stale: whether stale parts are removed.
+        show: score columns that the caller will look for in it.
 
     Raises:
         NothingCounts: there are parts, but none that counts.
-        CallError: there are no parts, or a part is not one.
+        CallError: there are no parts, a part is not one, or none has a column of `show`. Nothing
+            is read, written or removed then.
         StorageError: the parts cannot be read, or the summary not written.
     """
     shown = f"run={', '.join(redact(run) for run in runs)}"
@@ -165,6 +168,7 @@ def summarise_runs(
         raise NothingCounts(
             f"{shown}: nothing to reduce, the shards of all its parts are gone or have changed"
         )
+    _require_columns(scores, show)
     if prune_stale:
         log.info("%s: removed %d stale parts", shown, len(prune(stale)))
     try:
@@ -180,6 +184,13 @@ def summarise_runs(
         log.warning("%s: %s", shown, note)
     _write(summary, out, shown)
     return summary
+
+
+def _require_columns(scores: Scores, show: Sequence[str]) -> None:
+    known = scores.score_columns
+    for name in show:
+        if name not in known:
+            raise CallError(f"show={name}: no such score column; known: {', '.join(known)}")
 
 
 def _warn_of_sources(sources: Sources, shown: str) -> None:

@@ -17,6 +17,7 @@ from jobs.pipeline.shards.images import (
     open_member,
     orientation_of,
     undecodable,
+    varying_alpha,
 )
 
 JPEG_QUALITY = 95
@@ -95,6 +96,19 @@ def stored_mask(content: bytes, suffix: str) -> Stored:
             grey = values.astype(np.uint8) if values.max() <= 255 else _by_257(values)
             content = _coded(Image.fromarray(grey), "PNG")
             return Stored("png", content, image.size, (Note.DEEP_MASK,))
+        except Exception as error:
+            raise undecodable("mask", error) from error
+
+
+def has_cut_out(content: bytes) -> bool:
+    """Whether an image has an alpha channel that cuts something out, and so may be its own mask.
+
+    Raises:
+        SampleError: it is no image, or cannot be decoded.
+    """
+    with _open_mask(content, "") as image:
+        try:
+            return varying_alpha(image) is not None
         except Exception as error:
             raise undecodable("mask", error) from error
 

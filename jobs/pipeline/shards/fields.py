@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,12 +109,29 @@ def _read_json(raw: RawSample) -> dict[str, Any]:
         raise SampleError(raw.problem)
     content = _content(raw, JSON_SUFFIX)
     try:
-        document = json.loads(content)
+        document = read_json(content)
     except (ValueError, RecursionError) as error:
         raise SampleError(f"{JSON_SUFFIX}: not JSON: {error}") from error
     if not isinstance(document, dict):
         raise SampleError(f"{JSON_SUFFIX}: expected an object, not {type(document).__name__}")
     return document
+
+
+def read_json(content: str | bytes) -> Any:
+    """What JSON says, which is one thing: an object that names a field twice is refused.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON, or not that. The message is the reason.
+    """
+    return json.loads(content, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"{counts.most_common(1)[0][0][:40]!r} comes twice in one object")
+    return fields
 
 
 def _wrong(name: str, value: Any, expected: str) -> str:

@@ -74,16 +74,24 @@ def mask_values(image: Image.Image) -> np.ndarray:
         DepthError: 16 bits of grey levels; 0 and 65,535 alone are 0 and 255, and values up to 255
             are what they are in 8 bits.
     """
-    if image.getbands()[-1] in ("A", "a"):
-        alpha = np.asarray(image.getchannel(image.getbands()[-1]))
-        if alpha.min() != alpha.max():
-            return alpha
+    alpha = varying_alpha(image)
+    if alpha is not None:
+        return alpha
     if not is_deep(image):
         return np.asarray(image.convert("L"))
     values = np.asarray(image)
     if values.min() < 0 or (values.max() > 255 and not np.isin(values, (0, 65_535)).all()):
         raise DepthError("grey levels in more than 8 bits, which would be clipped")
     return np.minimum(values, 255).astype(np.uint8)
+
+
+def varying_alpha(image: Image.Image) -> np.ndarray | None:
+    """Its alpha channel, (H, W) uint8, where it has one that is not the same everywhere."""
+    channel = image.getbands()[-1]
+    if channel not in ("A", "a"):
+        return None
+    alpha = np.asarray(image.getchannel(channel))
+    return alpha if alpha.min() != alpha.max() else None
 
 
 def is_deep(image: Image.Image) -> bool:

@@ -22,6 +22,13 @@ SCHEMES = ("file", "s3", "gs", "gcs", "az", "abfs", "hf", "http", "https", "memo
 BUCKETS = ("s3", "gs", "gcs")
 """Schemes whose URLs begin with a bucket; what stands before an @ would be taken for part of it."""
 
+NOT_FOR_RESULTS = {
+    "memory": "memory ends with this process",
+    "hf": "every file written to the hub would be a commit",
+    "http": "is read, and not written to",
+    "https": "is read, and not written to",
+}
+
 REQUESTS_AT_ONCE = 32
 """To object storage: a brace range of ten thousand shards is as many requests."""
 
@@ -73,16 +80,17 @@ def scheme_of(url: str) -> str:
     return scheme
 
 
-def refuse_memory(url: str, setting: str) -> None:
-    """Refuse `memory://` where results are to last.
+def refuse_for_results(url: str, setting: str) -> None:
+    """Refuse a place where results cannot lie, though data may be read there.
 
     Raises:
-        CallError: `url` lies in the memory of this process, which no worker and no later call sees.
+        CallError: of these schemes `NOT_FOR_RESULTS` says why not.
     """
-    if scheme_of(url) == "memory":
-        raise CallError(
-            f"{setting}={redact(url)}: memory ends with this process; name a directory or a bucket"
-        )
+    if reason := NOT_FOR_RESULTS.get(scheme_of(url)):
+        raise CallError(f"{setting}={redact(url)}: {reason}; name a directory or a bucket")
+
+
+refuse_memory = refuse_for_results
 
 
 def absolute(url: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -19,6 +21,19 @@ from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, is_local, join
 from jobs.pipeline.storage.retry import with_retries
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Wait until no other process is here with the same folder. The system forgets the dead."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        # Network file systems may have no locks of directories; `check` then has a moment's gap.
+        with suppress(OSError):
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 class Replacement:
@@ -49,15 +64,23 @@ class Replacement:
         self._names.append(name)
         return self._fs.open(join(self._beside, name), "wb")
 
-    def put_in_place(self, instead_of: Iterable[str]) -> None:
+    def put_in_place(self, instead_of: Iterable[str], check: Callable[[], None]) -> None:
         """Give all that was written its place, and remove the files of these names.
+
+        Args:
+            instead_of: names in the folder.
+            check: raises where the files are no longer to be replaced. It is called at the last
+                moment; of local folders no other process of ours is at this point meanwhile.
 
         Raises:
             StorageError, OSError: it cannot be done.
         """
         if self._is_local:
-            self._rename(instead_of)
+            with _alone_in(self._folder):
+                check()
+                self._rename(instead_of)
             return
+        check()
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
             list(pool.map(self._copy, self._names))
             list(pool.map(self._remove, set(instead_of).difference(self._names)))

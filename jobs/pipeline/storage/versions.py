@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,33 @@ def version_at(fs: AbstractFileSystem, path: str, what: str, attempts: int = ATT
         FileNotFoundError: there is no such file.
         StorageError: the storage does not say.
     """
-    info: dict[str, Any] = with_retries(what, lambda: fs.info(path), attempts)
+    return _version(fs, with_retries(what, lambda: fs.info(path), attempts))
+
+
+def versions_in(fs: AbstractFileSystem, folder: str) -> dict[str, Version]:
+    """The present versions of the files in a folder, by their names, from one listing; none where
+    there is no such folder.
+
+    Raises:
+        OSError, or what the storage's driver raises: it cannot be listed.
+    """
+    try:
+        infos = fs.ls(folder, detail=True)
+    except FileNotFoundError:
+        return {}
+    versions = {}
+    for info in infos:
+        # Another process may remove a file as it is looked at.
+        with suppress(FileNotFoundError):
+            if info["type"] != "directory":
+                versions[info["name"].rpartition("/")[2]] = _version(fs, info)
+    return versions
+
+
+def _version(fs: AbstractFileSystem, info: dict[str, Any]) -> Version:
     tag = next((info[name] for name in TAGS if info.get(name)), None)
     if tag is None and "mtime" in info:
-        tag = f"{Path(path).stat().st_mtime_ns}" if is_local(fs) else info["mtime"]
+        tag = f"{Path(info['name']).stat().st_mtime_ns}" if is_local(fs) else info["mtime"]
     if tag is None:
         tag = info.get("LastModified") or info.get("updated") or info.get("created") or ""
     return Version(info.get("size"), str(tag).strip('"'))

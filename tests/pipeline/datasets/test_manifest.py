@@ -113,6 +113,14 @@ def test_a_cell_may_hold_what_the_samples_json_may(folder: Path) -> None:
         ("null", "line 2: expected an object, not NoneType"),
         ("{", "line 2: not JSON: "),
         ("[" * 100_000, "line 2: not JSON: "),
+        (
+            json.dumps(row(1))[:-1] + ', "model": "other"}',
+            "line 2: not JSON: 'model' comes twice in one object",
+        ),
+        (
+            json.dumps(row(1))[:-1] + ', "cfg": {"scale": 1, "scale": 7}}',
+            "line 2: not JSON: 'scale' comes twice in one object",
+        ),
         (json.dumps(row(1, image=5)), "line 2: image is 5, not a path"),
         (json.dumps(row(1, mask=["a"])), r"line 2: mask is \['a'\], not a path"),
         (json.dumps(row(1, role=["a"])), r"line 2: role is \['a'\], not generation or"),
@@ -296,3 +304,44 @@ def test_a_manifest_of_a_table_with_its_index_is_read(folder: Path) -> None:
         writer.writerow([0, *row(0).values()])
     pack_manifest(folder / "manifest.csv")
     assert "" not in documents_of(folder / "out")[0]
+
+
+def renamed(row: Row, **names: str) -> Row:
+    return {names.get(name, name): value for name, value in row.items()}
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("subjct", "subject"), ("Subject", "subject"), ("masks", "mask"), ("MASK", "mask"),
+        ("Prompt-ID", "prompt_id"), ("prompt id", "prompt_id"), ("seeds", "seed"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_column_that_is_called_almost_as_a_known_one_is_warned_of(
+    folder: Path, kind: str, typed: str, meant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [renamed(row(i), **{meant: typed}) for i in range(3)]
+    documents = documents_of(packed(folder, rows, kind))
+    assert [message for message in caplog.messages if " rows have a column " in message] == [
+        f"3 rows have a column {typed!r} and no {meant!r}, which it is not taken for; did you mean "
+        f"that? The first is manifest={folder}/manifest.{kind}: "
+        f"{'line' if kind == 'jsonl' else 'row'} 1"
+    ]
+    assert all(typed in document for document in documents)
+
+
+def test_a_slip_is_said_also_where_it_makes_a_row_be_refused(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(CallError, match="row 1: prompt is missing"):
+        packed(folder, [renamed(row(0), prompt="promt")])
+    with pytest.raises(CallError, match="row 1: image is missing"):
+        packed(folder, [renamed(row(0), image="imgae")])
+    assert ["no 'prompt'" in caplog.messages[0], "no 'image'" in caplog.messages[1]] == [True] * 2
+
+
+def test_further_columns_are_no_slips(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    further = {"prompt2": "x", "caption": "x", "cfg": 7, "lora": "x", "mask_source": "x"}
+    packed(folder, [row(0, **further), row(1, **further)])
+    assert not [message for message in caplog.messages if "column" in message]

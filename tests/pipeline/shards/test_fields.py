@@ -56,6 +56,14 @@ def test_a_bad_sample_still_says_whose_it_is() -> None:
     assert (fields.model, fields.concept, fields.prompt) == ("m", "c", "p")
 
 
+def test_json_that_says_two_things_is_not_taken_for_its_last() -> None:
+    content = b'{"model": "m", "concept": "c", "prompt": "p", "prompt": "q"}'
+    with pytest.raises(SampleError, match=r"^json: not JSON: 'prompt' comes twice in one object$"):
+        read_generation(RawSample("k", {"json": content}), GenerationFields())
+    with pytest.raises(SampleError, match="json: not JSON: 'concept' comes twice"):
+        read_reference(RawSample("k", {"json": b'{"concept": "cat", "concept": "dog"}'}))
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_json_that_cannot_be_read_is_named(content: bytes) -> None:
     with pytest.raises(SampleError, match="json: not JSON"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,10 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     return request.getfixturevalue("bucket")()
 
 
+def nothing_against_it() -> None:
+    """The check of a caller who is alone."""
+
+
 def write(replacement: Replacement, **contents: bytes) -> None:
     for name, content in contents.items():
         with replacement.open(name) as file:
@@ -50,12 +56,12 @@ def test_files_take_their_places_and_others_go(folder: Folder) -> None:
     with Replacement(*folder) as replacement:
         write(replacement, a=b"1", b=b"2", c=b"3")
         assert not {"a", "b", "c"} & set(contents_of_files(folder))
-        replacement.put_in_place([])
+        replacement.put_in_place([], nothing_against_it)
     assert contents_of(folder) == {"a": b"1", "b": b"2", "c": b"3"}
     with Replacement(*folder) as replacement:
         write(replacement, a=b"4", d=b"5")
         assert contents_of_files(folder) == {"a": b"1", "b": b"2", "c": b"3"}
-        replacement.put_in_place(["a", "b"])
+        replacement.put_in_place(["a", "b"], nothing_against_it)
     assert contents_of(folder) == {"a": b"4", "c": b"3", "d": b"5"}
 
 
@@ -72,7 +78,7 @@ def test_what_fails_before_leaves_what_was_there(folder: Folder, was_there: bool
     if was_there:
         with Replacement(*folder) as replacement:
             write(replacement, a=b"1")
-            replacement.put_in_place([])
+            replacement.put_in_place([], nothing_against_it)
         before = {"a": b"1"}
     with pytest.raises(KeyboardInterrupt), Replacement(*folder) as replacement:
         write(replacement, a=b"2", b=b"3")
@@ -99,5 +105,52 @@ def test_a_rename_that_fails_takes_back_those_before_it(
         Replacement(fsspec.filesystem("file"), str(tmp_path)) as replacement,
     ):
         write(replacement, a=b"new", c=b"new")
-        replacement.put_in_place(["a", "b", "c"])
+        replacement.put_in_place(["a", "b", "c"], nothing_against_it)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {n: n for n in "abc"}
+
+
+def test_what_the_last_check_refuses_leaves_what_was_there(folder: Folder) -> None:
+    with Replacement(*folder) as replacement:
+        write(replacement, a=b"1")
+        replacement.put_in_place([], nothing_against_it)
+
+    def refuse() -> None:
+        raise ValueError("too late")
+
+    with pytest.raises(ValueError, match="too late"), Replacement(*folder) as replacement:
+        write(replacement, a=b"2", b=b"3")
+        replacement.put_in_place(["a"], refuse)
+    assert contents_of(folder) == {"a": b"1"}
+
+
+def test_the_last_check_of_one_waits_until_another_is_done(tmp_path: Path) -> None:
+    """Else both would find nothing against it, and leave files of both."""
+    local = fsspec.filesystem("file"), str(tmp_path)
+    is_first = threading.Lock()
+    in_check, go_on = threading.Event(), threading.Event()
+
+    def nothing_there() -> None:
+        if is_first.acquire(blocking=False):
+            in_check.set()
+            assert go_on.wait(60)
+        if [path for path in tmp_path.iterdir() if path.is_file()]:
+            raise ValueError("too late")
+
+    def put(content: bytes) -> str:
+        with Replacement(*local) as replacement:
+            write(replacement, **{f"{content.decode()}-{i}": content for i in range(9)})
+            try:
+                replacement.put_in_place([], nothing_there)
+            except ValueError as error:
+                return str(error)
+        return "done"
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(put, b"x")
+        assert in_check.wait(60)
+        second = pool.submit(put, b"y")
+        with pytest.raises(TimeoutError):
+            second.result(0.5)
+        go_on.set()
+        assert (first.result(60), second.result(60)) == ("done", "too late")
+    assert set(contents_of(local).values()) == {b"x"}

@@ -14,8 +14,9 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.evaluation import EvaluateConfig, check
 from jobs.pipeline.storage import streams
-from jobs.pipeline.storage.filesystem import refuse_memory
+from jobs.pipeline.storage.filesystem import refuse_for_results
 from jobs.pipeline.storage.listing import expand
+from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.streams import STREAM_BLOCK_SIZE, open_stream
 from jobs.pipeline.storage.versions import version_of
 from jobs.pipeline.storage.writing import write_in_one_step
@@ -97,13 +98,26 @@ def test_one_file_under_several_names_counts_once_and_is_said(
     assert caplog.messages == [f"references: named more than once, counts once: {expected}"]
 
 
-def test_results_are_not_kept_in_memory() -> None:
-    refuse_memory("s3://bucket/run", "run")
-    refuse_memory("run", "run")
-    with pytest.raises(CallError, match="run=memory://x: memory ends with this process"):
-        refuse_memory("memory://x", "run")
-    with pytest.raises(CallError, match="run=memory://x: memory ends"):
-        check(EvaluateConfig(run="memory://x"))
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("memory://x", "memory ends with this process"),
+        ("hf://datasets/me/runs/x", "every file written to the hub would be a commit"),
+        ("https://me:secret@host/x", "is read, and not written to"),
+    ],
+)
+def test_results_lie_where_they_last_and_can_be_written(url: str, reason: str) -> None:
+    refuse_for_results("s3://bucket/run", "run")
+    refuse_for_results("run", "run")
+    refused = f"run={redact(url)}: {reason}; name a directory or a bucket"
+    for refuse in (
+        lambda: refuse_for_results(url, "run"),
+        lambda: check(EvaluateConfig(run=url)),
+    ):
+        with pytest.raises(CallError) as error:
+            refuse()
+        assert str(error.value) == refused
+    assert "secret" not in refused
 
 
 def test_memory_urls_expand_as_paths_do() -> None:
