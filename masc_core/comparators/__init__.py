@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 COMPARATORS: dict[str, str] = {
     "clip_i": "masc_core.comparators.clip:ClipScores",
     "clip_t": "masc_core.comparators.clip:ClipScores",
+    "dino_i": "masc_core.comparators.dino_i:dino_i",
+    "dinov3": "masc_core.comparators.dinov3:dinov3",
+    "am_radio": "masc_core.comparators.am_radio:am_radio",
 }
 """By the name that `metric.extra` uses, `module:callable`: imported when it is asked for, so that
 nobody pays for what others use. It is called with the names that it is asked for by, and
