@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,28 @@ log = logging.getLogger(__name__)
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PROCESSOR = "preprocessor_config.json"
 PROCESSORS = (PROCESSOR, "processor_config.json")
+TOKENIZERS = ("tokenizer.json", "vocab.json")
+MERGES = "merges.txt"
+"""What a tokenizer without a tokenizer.json has beside its vocabulary."""
 CONFIGURATIONS = ("config.json", *PROCESSORS, "tokenizer_config.json")
 """Files in which an `auto_map` names Python code that comes with the checkpoint."""
+
+
+@dataclass(frozen=True)
+class CheckpointKind:
+    """What a checkpoint has to be for whoever wants to use it."""
+
+    model_types: tuple[str, ...]
+    """Its `model_type`, by its config.json, is one of these."""
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a directory has beside weights: by what it is called, files of which one is there."""
+    ignores_code: bool = False
+    """Whether Python code that it asks for is neither run nor a reason to refuse it: who loads it
+    names a class of transformers."""
+
+
+SIGLIP = CheckpointKind(MODEL_TYPES, {"image processor": PROCESSORS})
+"""The encoder."""
 
 
 class CheckpointError(ValueError):
@@ -39,53 +60,67 @@ class Checkpoint:
     """Commit on the hub; None for a directory."""
     weights: str
     """What tells these weights from others: `sha256:...` of the files, or `commit:...`."""
-    is_naflex: bool
+    model_type: str
+
+    @property
+    def is_naflex(self) -> bool:
+        """Whether it is an encoder of free image size."""
+        return self.model_type == "siglip2"
 
 
 def find_checkpoint(
-    name_or_path: str, revision: str | None = None, trust_remote_code: bool = False
+    name_or_path: str,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    kind: CheckpointKind = SIGLIP,
 ) -> Checkpoint:
-    """The SigLIP or SigLIP2 checkpoint of this name.
+    """The checkpoint of this name.
 
     Args:
         name_or_path: directory, hub id, or "demo".
         revision: hub branch, tag or commit.
         trust_remote_code: whether one that asks for Python code of its own may have it.
+        kind: what it has to be.
 
     Raises:
-        CheckpointError: no such directory or hub id, no safetensors weights or processor in it,
-            another kind of model, or one that asks for code of its own and may not.
+        CheckpointError: no such directory or hub id, no safetensors weights in it or nothing else
+            that its kind needs, another kind of model, or one that asks for code of its own and
+            may not.
     """
     if name_or_path == DEMO:
         # By its name, as every machine has it in a place of its own.
-        return replace(_in_directory(DEMO_CHECKPOINT, trust_remote_code=False), name_or_path=DEMO)
+        found = _in_directory(DEMO_CHECKPOINT, trust_remote_code=False, kind=kind)
+        return replace(found, name_or_path=DEMO)
     if Path(name_or_path).expanduser().is_dir():
-        return _in_directory(Path(name_or_path).expanduser().resolve(), trust_remote_code)
+        return _in_directory(Path(name_or_path).expanduser().resolve(), trust_remote_code, kind)
     # A hub id is NAME or OWNER/NAME.
     if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
         raise CheckpointError(f"{name_or_path}: no such directory")
-    return _on_hub(name_or_path, revision, trust_remote_code)
+    return _on_hub(name_or_path, revision, trust_remote_code, kind)
 
 
-def _in_directory(path: Path, trust_remote_code: bool) -> Checkpoint:
+def _in_directory(path: Path, trust_remote_code: bool, kind: CheckpointKind) -> Checkpoint:
     where = str(path)
     if not (path / "config.json").is_file():
         raise CheckpointError(f"{where}: no config.json in this directory; is it a checkpoint?")
-    if not trust_remote_code:
+    if not (trust_remote_code or kind.ignores_code):
         _refuse_code([path / name for name in CONFIGURATIONS if (path / name).is_file()], where)
-    model_type = _model_type(path / "config.json", where)
+    model_type = _model_type(path / "config.json", where, kind)
     weights = sorted(path.glob("*.safetensors"))
     if not weights or not any((path / name).is_file() for name in WEIGHTS):
         raise CheckpointError(f"{where}: no weights in this directory ({' or '.join(WEIGHTS)})")
-    if not any((path / name).is_file() for name in PROCESSORS):
-        raise CheckpointError(f"{where}: no image processor in this directory ({PROCESSOR})")
+    for need, files in kind.needs.items():
+        if not any((path / name).is_file() for name in files):
+            raise CheckpointError(f"{where}: no {need} in this directory ({files[0]})")
     # The processor, the tokenizer and code that is run change scores as the weights do.
     code = path.glob("*.py") if trust_remote_code else ()
-    digest = _digest([*weights, *path.glob("*.json"), *code])
-    return Checkpoint(str(path), None, f"sha256:{digest}", model_type == "siglip2")
+    digest = _digest([*weights, *path.glob("*.json"), *path.glob(MERGES), *code])
+    return Checkpoint(str(path), None, f"sha256:{digest}", model_type)
 
 
-def _on_hub(name: str, revision: str | None, trust_remote_code: bool) -> Checkpoint:
+def _on_hub(
+    name: str, revision: str | None, trust_remote_code: bool, kind: CheckpointKind
+) -> Checkpoint:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import logging as hub_logging
 
@@ -106,10 +141,14 @@ def _on_hub(name: str, revision: str | None, trust_remote_code: bool) -> Checkpo
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{where}: no such directory, nor hub id: {reason}") from error
-    if not trust_remote_code:
+    if not (trust_remote_code or kind.ignores_code):
         _refuse_code([config, *others], where)
     commit = config.parent.name
-    return Checkpoint(name, commit, f"commit:{commit}", _model_type(config, where) == "siglip2")
+    model_type = _model_type(config, where, kind)
+    if _lacks_weights_on_hub(name, commit):
+        at = revision or "its default branch"
+        raise CheckpointError(f"{where}: no weights at {at} ({' or '.join(WEIGHTS)})")
+    return Checkpoint(name, commit, f"commit:{commit}", model_type)
 
 
 def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:
@@ -125,6 +164,19 @@ def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:
         with suppress(EntryNotFoundError):
             found.append(Path(hf_hub_download(name, file, revision=commit)))
     return found
+
+
+def _lacks_weights_on_hub(name: str, commit: str) -> bool:
+    """Whether the hub says so; a machine that describes a run need not have them, nor the hub."""
+    from huggingface_hub import file_exists, try_to_load_from_cache
+
+    cached = [try_to_load_from_cache(name, file, revision=commit) for file in WEIGHTS]
+    if any(isinstance(file, str) for file in cached):
+        return False
+    try:
+        return not any(file_exists(name, file, revision=commit) for file in WEIGHTS)
+    except Exception:  # noqa: BLE001 - no answer, for whatever reason: who loads it will see
+        return False
 
 
 def _refuse_code(configurations: list[Path], where: str) -> None:
@@ -149,15 +201,14 @@ def _asks_for_code(document: Any) -> bool:
     return bool(document.get("auto_map")) or any(_asks_for_code(v) for v in document.values())
 
 
-def _model_type(config: Path, where: str) -> str:
+def _model_type(config: Path, where: str, kind: CheckpointKind) -> str:
     try:
         model_type = json.loads(config.read_text())["model_type"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{where}: config.json names no model_type") from error
-    if model_type not in MODEL_TYPES:
-        raise CheckpointError(
-            f"{where}: model_type is {model_type!r}, not {' or '.join(MODEL_TYPES)}"
-        )
+    if model_type not in kind.model_types:
+        expected = " or ".join(kind.model_types)
+        raise CheckpointError(f"{where}: model_type is {model_type!r}, not {expected}")
     return model_type
 
 

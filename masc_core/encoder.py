@@ -17,6 +17,7 @@ from PIL import Image
 
 from masc_core import cpu_attention, defaults
 from masc_core.defaults import MODEL_TYPES
+from masc_core.loading import load_pretrained
 from masc_core.pooling import AttentionPool
 from masc_core.torchvision_compat import make_torchvision_importable
 
@@ -137,19 +138,8 @@ class Encoder:
                 f"{name_or_path}: model_type is {config.model_type!r}; "
                 f"MaSC needs {' or '.join(MODEL_TYPES)}"
             )
-        model, loading = AutoModel.from_pretrained(
-            name_or_path,
-            **source,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-        if loading["missing_keys"]:
-            # transformers fills these with random numbers, and warns.
-            missing = sorted(loading["missing_keys"])
-            raise OSError(f"{name_or_path}: {len(missing)} weights are missing: {missing[0]}, ...")
         return cls(
-            model,
+            load_pretrained(AutoModel, name_or_path, **source),
             AutoProcessor.from_pretrained(name_or_path, **source),
             dtype=dtype,
             device=device or best_device(),

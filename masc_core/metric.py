@@ -12,7 +12,6 @@ Source: MaSC, arXiv 2605.22469; scores equal those of its authors' package `masc
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -27,6 +26,7 @@ from masc_core.encoder import Encoder, Grid
 from masc_core.extra_scores import ExtraScores, PerReference, Values
 from masc_core.masks import MaskLike, as_mask, foreground_fraction, mask_weights
 from masc_core.records import EncodedText, Generation, Prepared, Reference, Score
+from masc_core.reduction import reduce_references
 from masc_core.similarity import cp_of_batch, unit
 from masc_core.subject import require_stripper, strip_subject, subject_found
 from masc_core.texts import TextEmbeddings
@@ -380,10 +380,7 @@ class MaSC:
         return torch.stack([text.embedding for text in self._texts.encode(texts)])
 
     def _reduce(self, cp_per_reference: list[float]) -> float:
-        defined = [cp for cp in cp_per_reference if not math.isnan(cp)]
-        if not defined:
-            return math.nan
-        return max(defined) if self.reference_reduction == "max" else sum(defined) / len(defined)
+        return reduce_references(cp_per_reference, self.reference_reduction)
 
 
 def _require_settings(

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Protocol
 
-from masc_core.encoder import Encoder
+import torch
+
 from masc_core.records import EncodedText
 
 CACHE_SIZE = 65_536
 """Embeddings kept: 300 MB at D = 1152. A sweep repeats its prompts far more often."""
 
 
+class TextEncoder(Protocol):
+    """What has a text tower."""
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """float32 (len(texts), D), not normalised; what is too long is cut."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before it is cut."""
+
+
 class TextEmbeddings:
     """What an encoder makes of texts, the latest of them kept."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: TextEncoder) -> None:
         """Encode by `encoder`; nothing is kept yet."""
         self._encoder = encoder
         self._kept: OrderedDict[str, EncodedText] = OrderedDict()

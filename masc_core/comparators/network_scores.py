@@ -1,0 +1,85 @@
+"""What the metrics over one network of images have in common: everything but their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from masc_core.comparators.network import ImageNetwork
+from masc_core.comparators.settings import ComparatorSettings
+from masc_core.protocol import Kind
+from masc_core.reduction import reduce_references
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image as a network takes it. A `protocol.PreparedSample`."""
+
+    pixels: torch.Tensor
+    """float32 on the CPU."""
+
+    @property
+    def bucket(self) -> Hashable:
+        """Images of one size."""
+        return tuple(self.pixels.shape)
+
+
+Network = TypeVar("Network", bound=ImageNetwork)
+
+
+class NetworkScores(Generic[Network]):
+    """The part of a `protocol.Metric` that its network answers for."""
+
+    def __init__(
+        self, names: Sequence[str], settings: ComparatorSettings, network: Network
+    ) -> None:
+        """Asked for by these names, each that of a column. Nothing is loaded before `load`."""
+        self.name = names[0]
+        self.names = tuple(names)
+        self.network = network
+        self.source = network.source
+        self.columns: Mapping[str, Kind] = compared_columns(names)
+        self._reduction = settings.reference_reduction
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `ImageNetwork.fingerprint`; equal for all names of one network."""
+        return self.network.fingerprint()
+
+    def load(self) -> None:
+        """See `ImageNetwork.load`."""
+        self.network.load()
+
+    @property
+    def device(self) -> torch.device:
+        """Of the network."""
+        return self.network.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the pixels that it takes."""
+        return self.network.dtype
+
+    @property
+    def bytes_a_sample(self) -> int:
+        """Activations of one image."""
+        return self.network.bytes_an_image
+
+    def compared(self, name: str, per_reference: Sequence[list[float]]) -> dict[str, list[Any]]:
+        """The columns of a name, of each generation's values against its references."""
+        return {
+            name: [reduce_references(own, self._reduction) for own in per_reference],
+            f"{name}_per_reference": list(per_reference),
+        }
+
+
+def compared_columns(names: Iterable[str]) -> dict[str, Kind]:
+    """The columns of names that compare with references."""
+    columns: dict[str, Kind] = {}
+    for name in names:
+        columns[name] = "float64"
+        columns[f"{name}_per_reference"] = "list<float64>"
+    return columns

@@ -1,0 +1,36 @@
+"""How a comparator is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from masc_core import defaults
+
+
+@dataclass(frozen=True)
+class ComparatorSettings:
+    """Settings of a comparator; None stands for what its authors published."""
+
+    name_or_path: str | None = None
+    """Its checkpoint: a directory or a hub id."""
+    revision: str | None = None
+    dtype: defaults.Dtype | None = None
+    """Of its network; None is float32, but where a comparator says otherwise."""
+    reference_reduction: defaults.ReferenceReduction = "mean"
+    """How its values for several references become one, NaN left out."""
+    fg_threshold: float = defaults.FG_THRESHOLD
+    """Mask weight above which a patch is foreground, for those that use masks."""
+
+
+def settings_key(name: str) -> str:
+    """Under which name of `comparators` its settings are: its own, or that of the backbone whose
+    patch tokens it aggregates.
+
+    Example:
+        >>> settings_key("clip_i"), settings_key("cp.recall_fg@dinov3_b")
+        ('clip_i', 'dinov3_b')
+    """
+    return name.rpartition("@")[2]
+
+
+PUBLISHED = ComparatorSettings()

@@ -1,0 +1,1 @@
+"""Comparators on small checkpoints of the real architectures, against plain uses of the library."""

@@ -1,0 +1,115 @@
+"""Small checkpoints of the architectures that comparators use, with random weights.
+
+Each is made by its configuration class and `save_pretrained`, and loads like a published one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+TEXT_LENGTH = 24
+"""Tokens that the small CLIP's text tower takes."""
+
+TOWER: dict[str, Any] = {
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+}
+
+MEAN, STD = (0.4, 0.45, 0.5), (0.2, 0.25, 0.3)
+"""Of a processor, unlike those that any library takes by itself."""
+
+
+@torch.no_grad()
+def differing(make: Callable[[], Any], seed: int = 0) -> Any:
+    """A model whose answers differ from image to image, as those of an untrained one hardly do.
+
+    Its matrices are those of the seed, of a size that keeps what goes through them.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make()
+        for name, weight in model.named_parameters():
+            if weight.ndim > 1:
+                weight.normal_(0, 1.5 * weight[0].numel() ** -0.5)
+            elif name.endswith("bias"):
+                weight.normal_(0, 0.1)
+    return model
+
+
+def clip_tokenizer() -> Any:
+    """A CLIP tokenizer that spells: every byte is a token."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import CLIPTokenizer
+
+    letters = sorted(ByteLevel.alphabet())
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters)]
+    pieces += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=TEXT_LENGTH)
+
+
+def write_clip(path: Path, seed: int = 0) -> None:
+    """A CLIP model of both towers, with its processor."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+    tokenizer = clip_tokenizer()
+    text = {
+        **TOWER,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": TEXT_LENGTH,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    vision = {**TOWER, "image_size": 64, "patch_size": 16}
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)
+    differing(lambda: CLIPModel(config), seed).save_pretrained(path)
+    image_processor = CLIPImageProcessor(
+        size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}
+    )
+    CLIPProcessor(image_processor, tokenizer).save_pretrained(path)
+
+
+def write_dino(path: Path, seed: int = 0) -> None:
+    """A ViT for images of 224 pixels, without a pooling layer, as DINO's is."""
+    from transformers import ViTConfig, ViTModel
+
+    config = ViTConfig(**TOWER, image_size=224, patch_size=32)
+    differing(lambda: ViTModel(config, add_pooling_layer=False), seed).save_pretrained(path)
+
+
+def write_dinov3(path: Path, seed: int = 0) -> None:
+    """A DINOv3 ViT with registers, and its processor."""
+    from transformers import DINOv3ViTConfig, DINOv3ViTImageProcessor, DINOv3ViTModel
+
+    config = DINOv3ViTConfig(**TOWER, image_size=224, patch_size=32, num_register_tokens=4)
+    differing(lambda: DINOv3ViTModel(config), seed).save_pretrained(path)
+    DINOv3ViTImageProcessor(image_mean=MEAN, image_std=STD).save_pretrained(path)
+
+
+def write_radio(path: Path, seed: int = 0) -> None:
+    """A RADIO model: three teachers' CLS tokens, of which two are its summary."""
+    from transformers import RadioConfig, RadioModel
+
+    tower = {name: TOWER[name] for name in TOWER if name != "intermediate_size"}
+    config = RadioConfig(**tower, mlp_ratio=2.0, patch_size=64, max_img_size=1024)
+    differing(lambda: RadioModel(config), seed).save_pretrained(path)
+
+
+def write_siglip(path: Path, seed: int = 0) -> None:
+    """A fixed-size SigLIP model of both towers, and its image processor."""
+    from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel
+
+    text = {**TOWER, "vocab_size": 32, "max_position_embeddings": 8}
+    vision = {**TOWER, "image_size": 128, "patch_size": 16}
+    config = SiglipConfig(text_config=text, vision_config=vision)
+    differing(lambda: SiglipModel(config), seed).save_pretrained(path)
+    SiglipImageProcessor(
+        size={"height": 128, "width": 128}, image_mean=MEAN, image_std=STD
+    ).save_pretrained(path)
