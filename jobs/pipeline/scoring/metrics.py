@@ -22,6 +22,7 @@ from jobs.pipeline.scoring.config import (
 from masc_core.checkpoint import CheckpointError, find_checkpoint
 from masc_core.columns import is_column
 from masc_core.comparators import COMPARATORS, ComparatorSettings, make_comparators
+from masc_core.comparators.settings import settings_key
 from masc_core.masc_scores import MascScores, MascSettings
 from masc_core.mask_names import GIVEN, check_mask_name
 from masc_core.protocol import Metric
@@ -174,9 +175,10 @@ def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfi
         if name not in COMPARATORS and not is_column(name):
             known = ", ".join(known_extras())
             raise CallError(f"metric.extra={name}: no such metric; known: {known}")
+    have_settings = dict.fromkeys(map(settings_key, COMPARATORS))
     for name in comparators:
-        if name not in COMPARATORS:
-            known = ", ".join(COMPARATORS) or "none yet"
+        if name not in have_settings:
+            known = ", ".join(have_settings)
             raise CallError(f"comparators.{name}: no such comparator; known: {known}")
 
 
@@ -224,9 +226,11 @@ def _comparators(
     """Those of one class and one checkpoint are one metric, which forwards once for all."""
     together: dict[tuple[str, ComparatorSettings], list[str]] = {}
     for name in names:
-        own = comparators.get(name, ComparatorConfig())
+        own = comparators.get(settings_key(name), ComparatorConfig())
         settings = ComparatorSettings(
-            own.name_or_path, own.revision, own.dtype, metric.reference_reduction
+            *(own.name_or_path, own.revision, own.dtype),
+            reference_reduction=metric.reference_reduction,
+            fg_threshold=metric.fg_threshold,
         )
         together.setdefault((COMPARATORS[name], settings), []).append(name)
     asked = []
