@@ -152,7 +152,7 @@ def _reject_unknown(given: dict[str, Any], known: Known, source: str) -> None:
             continue
         if key in groups:
             raise CallError(f"{source}: {key} is a group of settings, not a setting")
-        nearest = max(known, key=lambda name: _likeness(key, name))
+        nearest = max(known.names(key), key=lambda name: _likeness(key, name))
         raise CallError(f"{source}: unknown setting {key!r}; did you mean {nearest!r}?")
 
 

@@ -54,6 +54,14 @@ class Known(dict[str, tuple[Any, Any]]):
     def __getitem__(self, key: str) -> tuple[Any, Any]:
         return super().__getitem__(self._pattern(key))
 
+    def names(self, typed: str) -> list[str]:
+        """All keys; in a table under the name that `typed` has there."""
+        for table in self._tables:
+            if typed.startswith(f"{table}."):
+                name = typed.removeprefix(f"{table}.").partition(".")[0]
+                return [key.replace(f"{table}.{NAME}.", f"{table}.{name}.") for key in self]
+        return list(self)
+
     def _pattern(self, key: str) -> str:
         for name in self._tables:
             if key.startswith(f"{name}."):

@@ -242,5 +242,9 @@ def _comparators(
             asked.append(Asked(groups, made, made.fingerprint()))
         except (ImportError, OSError, ValueError) as error:
             setting = f"metric.extra={own_names[0]}" if made is None else made.source
-            asked.append(Asked(groups, made, {}, f"{setting}: {error}"))
+            if isinstance(error, CheckpointError):  # begins with what was asked for
+                problem = f"{setting.partition('=')[0]}={error}"
+            else:
+                problem = f"{setting}: {error}"
+            asked.append(Asked(groups, made, {}, problem))
     return asked
