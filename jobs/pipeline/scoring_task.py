@@ -56,10 +56,11 @@ class Scoring:
     load: Callable[[Resources], ShardProcessor]
 
     def __init__(self, config: EvaluateConfig) -> None:
-        """Find what the configuration names; nothing is loaded and no run looked at.
+        """Find what the configuration names; nothing is loaded, made or removed.
 
         Raises:
-            CallError: shards are not there, or a metric is not known.
+            CallError: shards are not there, or a metric is not known; or one cannot compute, and
+                there is all to compute.
         """
         self._config = config
         self.shards: Sequence[Shard] = find_shards(expand(config.samples, "samples"))
@@ -73,6 +74,8 @@ class Scoring:
         self._columns = {
             group: each.columns_of(group) for each in self._asked for group in each.groups
         }
+        if config.overwrite or not RunDirectory(config.run).parts():
+            metrics_for(self._asked, {c for columns in self._columns.values() for c in columns})
         self.left: Sequence[tuple[Shard, str]] = ()
         self._states: Mapping[str, PartState] = {}
         self._found: Groups = {}

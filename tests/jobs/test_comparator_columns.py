@@ -72,6 +72,27 @@ def test_clip_is_added_to_a_run_and_equals_the_library(
         assert {name: row[name] for name in before[row["key"]]} == before[row["key"]]
 
 
+def test_a_call_that_cannot_be_computed_removes_and_makes_nothing(
+    folder: Path, naflex_checkpoint: Path
+) -> None:
+    (folder / "run" / "scores").mkdir(parents=True)
+    part = folder / "run" / "scores" / "precious.parquet"
+    part.write_bytes(b"what took a night")
+    refused = evaluate(folder, Path("/nowhere"), "overwrite=true", "ray.address=127.0.0.1:1")
+    assert refused.returncode == 1
+    assert "encoder.name_or_path=/nowhere: no such directory" in refused.stderr
+    assert part.exists()
+    words = ("metric.extra=[clip_i]", "comparators.clip_i.name_or_path=/nowhere")
+    refused = evaluate(folder, naflex_checkpoint, "overwrite=true", *words)
+    assert refused.returncode == 1
+    assert part.exists()
+    part.unlink()
+    part.parent.rmdir()
+    part.parent.parent.rmdir()
+    assert evaluate(folder, Path("/nowhere")).returncode == 1
+    assert not (folder / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
