@@ -24,6 +24,7 @@ from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.results import intervals, leaderboard
 from jobs.pipeline.results.aggregation import add_up, group_by, select_cells
 from jobs.pipeline.results.duplicates import Duplicates, find_duplicates
+from jobs.pipeline.results.notes import notes_of_names, notes_of_values
 from jobs.pipeline.results.quantiles import select_quantiles
 from jobs.pipeline.results.tables import table_of, table_of_models
 from jobs.pipeline.run.scores import Scores, open_scores
@@ -87,6 +88,8 @@ class Summary:
     """Parts that do not count, since their shard is gone or has changed."""
     duplicates: Duplicates | None
     """Keys that come in more than one shard."""
+    empty_parts: int = 0
+    """Parts that count and have no rows."""
     named_parts: int = 0
     """Parts that count and are of shards that the caller named."""
 
@@ -100,6 +103,11 @@ class Summary:
     def notes(self) -> list[str]:
         """What a reader of the figures should know, a line each."""
         notes = [f"{x} in {n:,} of {self.parts:,} parts" for x, n in self.partial_columns.items()]
+        scores = ["cp", "pf", *leaderboard.further_scores(self.model)]
+        notes += notes_of_values(self.model, scores, self.partial_columns)
+        notes += notes_of_names(self.model, self.concept)
+        if self.empty_parts:
+            notes.append(f"{self.empty_parts:,} parts are of shards that hold no sample")
         return notes if self.duplicates is None else [*notes, str(self.duplicates)]
 
     def document(self) -> dict[str, Any]:
@@ -241,6 +249,7 @@ def _summarise(scores: Scores, stale: list[str], is_of_many: bool, source: str) 
         partial_columns={x: n for x, n in n_parts_with.items() if 0 < n < len(scores.parts)},
         stale_parts=stale,
         duplicates=duplicates,
+        empty_parts=sum(part.n_rows == 0 for part in scores.parts),
     )
 
 
