@@ -33,6 +33,15 @@ class Pair:
     """The reference's mask blurred, by the blur's sigma as it was written."""
 
 
+def masked_maxcos(pair: Pair) -> float:
+    """MaSC's own: the mean of the largest cosines of foreground patches. NaN where there is none.
+
+    Of the encoder's tokens it is CP, by `similarity`; here for those of another backbone.
+    """
+    is_foreground = pair.reference_weights > pair.fg_threshold
+    return float(pair.cosines[is_foreground].amax(dim=1).mean())
+
+
 def global_maxcos(pair: Pair) -> float:
     """Every reference patch counts, not only the foreground: the mean of the largest cosines."""
     return float(pair.cosines.amax(dim=1).mean())

@@ -35,10 +35,32 @@ COMPARATORS: dict[str, str] = {
     "dino_i": "masc_core.comparators.dino_i:dino_i",
     "dinov3": "masc_core.comparators.dinov3:dinov3",
     "am_radio": "masc_core.comparators.am_radio:am_radio",
+    "cp.masked_maxcos@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",
+    "cp.global_maxcos@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",
+    "cp.weighted_maxcos@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",
+    "cp.recall_fg@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",
+    "cp.masked_maxcos@siglip2_b": "masc_core.comparators.patch_scores:siglip2_b",
+    "cp.global_maxcos@siglip2_b": "masc_core.comparators.patch_scores:siglip2_b",
+    "cp.weighted_maxcos@siglip2_b": "masc_core.comparators.patch_scores:siglip2_b",
+    "cp.recall_fg@siglip2_b": "masc_core.comparators.patch_scores:siglip2_b",
 }
 """By the name that `metric.extra` uses, `module:callable`: imported when it is asked for, so that
 nobody pays for what others use. It is called with the names that it is asked for by, and
 `ComparatorSettings`; each name is that of a column, and may have NAME_per_reference beside it."""
+
+
+def find_comparator(name: str) -> str | None:
+    """What `COMPARATORS` has for a name, its argument left out; None for an unknown one.
+
+    Whether the argument can be meant is known when the comparator is made.
+
+    Example:
+        >>> plain = find_comparator("cp.weighted_maxcos@dinov3_b")
+        >>> find_comparator("cp.weighted_maxcos:16@dinov3_b") == plain
+        True
+    """
+    column, at, backbone = name.partition("@")
+    return COMPARATORS.get(f"{column.partition(':')[0]}{at}{backbone}")
 
 
 def make_comparators(names: Sequence[str], settings: ComparatorSettings) -> Metric:
@@ -50,7 +72,10 @@ def make_comparators(names: Sequence[str], settings: ComparatorSettings) -> Metr
         ValueError: a setting that cannot be meant. Whether its checkpoint can be used is known
             when its `fingerprint` is asked for.
     """
-    module, _, attribute = COMPARATORS[names[0]].partition(":")
+    found = find_comparator(names[0])
+    if found is None:
+        raise KeyError(names[0])
+    module, _, attribute = found.partition(":")
     metric: Metric = getattr(import_module(module), attribute)(tuple(names), settings)
     return metric
 
@@ -69,7 +94,7 @@ def load_comparator(name: str, **settings: Any) -> LoadedComparator:
     """
     from masc_core.comparators.calling import LoadedComparator
 
-    if name not in COMPARATORS:
+    if find_comparator(name) is None:
         raise ValueError(f"no such comparator {name!r}; known: {', '.join(COMPARATORS)}")
     metric = make_comparators([name], ComparatorSettings(**settings))
     metric.load()
