@@ -24,7 +24,7 @@ from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.results import intervals, leaderboard
 from jobs.pipeline.results.aggregation import add_up, group_by, select_cells
 from jobs.pipeline.results.duplicates import Duplicates, find_duplicates
-from jobs.pipeline.results.notes import notes_of_names, notes_of_values
+from jobs.pipeline.results.notes import notes_of_names, notes_of_rows, notes_of_values
 from jobs.pipeline.results.quantiles import select_quantiles
 from jobs.pipeline.results.tables import table_of, table_of_models
 from jobs.pipeline.run.scores import Scores, open_scores
@@ -105,6 +105,7 @@ class Summary:
         notes = [f"{x} in {n:,} of {self.parts:,} parts" for x, n in self.partial_columns.items()]
         scores = ["cp", "pf", *leaderboard.further_scores(self.model)]
         notes += notes_of_values(self.model, scores, self.partial_columns)
+        notes += notes_of_rows(self.model)
         notes += notes_of_names(self.model, self.concept)
         if self.empty_parts:
             notes.append(f"{self.empty_parts:,} parts are of shards that hold no sample")
