@@ -163,8 +163,8 @@ def summarise_runs(
 
     Raises:
         NothingCounts: there are parts, but none that counts.
-        CallError: there are no parts, a part is not one, or none has a column of `show`. Nothing
-            is read, written or removed then.
+        CallError: there are no parts, a part is not one, none has a column of `show`, or two
+            columns differ only in case. Nothing is read, written or removed then.
         StorageError: the parts cannot be read, or the summary not written.
     """
     shown = f"run={', '.join(redact(run) for run in runs)}"
@@ -177,7 +177,7 @@ def summarise_runs(
         raise NothingCounts(
             f"{shown}: nothing to reduce, the shards of all its parts are gone or have changed"
         )
-    _require_columns(scores, show)
+    _check_columns(scores, show)
     if prune_stale:
         log.info("%s: removed %d stale parts", shown, len(prune(stale)))
     try:
@@ -195,8 +195,17 @@ def summarise_runs(
     return summary
 
 
-def _require_columns(scores: Scores, show: Sequence[str]) -> None:
+def _check_columns(scores: Scores, show: Sequence[str]) -> None:
     known = scores.score_columns
+    by_plain: dict[str, str] = {}
+    for name in scores.available.names:
+        other = by_plain.setdefault(name.lower(), name)
+        if other != name and {other, name} & set(known):
+            # To DuckDB they are one column, whose figures would stand under both names.
+            raise CallError(
+                f"{scores.parts[0].run}: the columns {other!r} and {name!r} differ only in case; "
+                "rename one"
+            )
     for name in show:
         if name not in known:
             raise CallError(f"show={name}: no such score column; known: {', '.join(known)}")
