@@ -8,6 +8,11 @@ from collections.abc import Collection, Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.pipeline.results.aggregation import STATUSES
+
+LARGEST_COSINE = 1.001
+"""With what float16 adds by rounding."""
+
 NAMED = 3
 """Names that a line shows."""
 
@@ -57,6 +62,24 @@ def notes_of_values(model: pa.Table, scores: Iterable[str], said: Collection[str
         if n_missing and score not in said:
             rows = "all" if n_missing == n_ok else f"{n_missing:,} of {n_ok:,}"
             yield f"{score} is missing in {rows} rows that are ok; the column `error` says why"
+
+
+def notes_of_rows(model: pa.Table) -> Iterator[str]:
+    """Rows that this job would not have written.
+
+    Args:
+        model: as `Summary.model`.
+    """
+    n_unknown = _sum(model, "n") - sum(_sum(model, name) for name in STATUSES)
+    if n_unknown:
+        yield f"{n_unknown:,} rows have a status that is none of {', '.join(STATUSES.values())}"
+    for score in ("cp", "pf"):
+        least, most = pc.min(model[f"{score}_min"]).as_py(), pc.max(model[f"{score}_max"]).as_py()
+        if least is not None and max(-least, most) > LARGEST_COSINE:
+            yield (
+                f"{score} goes from {least:.6g} to {most:.6g}, and is a cosine where this job "
+                "computed it"
+            )
 
 
 def _sum(model: pa.Table, column: str) -> int:

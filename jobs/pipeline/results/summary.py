@@ -24,7 +24,7 @@ from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.results import intervals, leaderboard
 from jobs.pipeline.results.aggregation import add_up, group_by, select_cells
 from jobs.pipeline.results.duplicates import Duplicates, find_duplicates
-from jobs.pipeline.results.notes import notes_of_names, notes_of_values
+from jobs.pipeline.results.notes import notes_of_names, notes_of_rows, notes_of_values
 from jobs.pipeline.results.quantiles import select_quantiles
 from jobs.pipeline.results.tables import table_of, table_of_models
 from jobs.pipeline.run.scores import Scores, open_scores
@@ -105,6 +105,7 @@ class Summary:
         notes = [f"{x} in {n:,} of {self.parts:,} parts" for x, n in self.partial_columns.items()]
         scores = ["cp", "pf", *leaderboard.further_scores(self.model)]
         notes += notes_of_values(self.model, scores, self.partial_columns)
+        notes += notes_of_rows(self.model)
         notes += notes_of_names(self.model, self.concept)
         if self.empty_parts:
             notes.append(f"{self.empty_parts:,} parts are of shards that hold no sample")
@@ -162,8 +163,8 @@ def summarise_runs(
 
     Raises:
         NothingCounts: there are parts, but none that counts.
-        CallError: there are no parts, a part is not one, or none has a column of `show`. Nothing
-            is read, written or removed then.
+        CallError: there are no parts, a part is not one, none has a column of `show`, or two
+            columns differ only in case. Nothing is read, written or removed then.
         StorageError: the parts cannot be read, or the summary not written.
     """
     shown = f"run={', '.join(redact(run) for run in runs)}"
@@ -176,7 +177,7 @@ def summarise_runs(
         raise NothingCounts(
             f"{shown}: nothing to reduce, the shards of all its parts are gone or have changed"
         )
-    _require_columns(scores, show)
+    _check_columns(scores, show)
     if prune_stale:
         log.info("%s: removed %d stale parts", shown, len(prune(stale)))
     try:
@@ -194,8 +195,17 @@ def summarise_runs(
     return summary
 
 
-def _require_columns(scores: Scores, show: Sequence[str]) -> None:
+def _check_columns(scores: Scores, show: Sequence[str]) -> None:
     known = scores.score_columns
+    by_plain: dict[str, str] = {}
+    for name in scores.available.names:
+        other = by_plain.setdefault(name.lower(), name)
+        if other != name and {other, name} & set(known):
+            # To DuckDB they are one column, whose figures would stand under both names.
+            raise CallError(
+                f"{scores.parts[0].run}: the columns {other!r} and {name!r} differ only in case; "
+                "rename one"
+            )
     for name in show:
         if name not in known:
             raise CallError(f"show={name}: no such score column; known: {', '.join(known)}")

@@ -30,6 +30,9 @@ CODINGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Suffix and options of each format that is coded anew."""
 
+COLOUR_LEVELS = 16
+"""Of 255, between the channels of a pixel: what JPEG makes of a grey one is less."""
+
 MARKS_OF_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 """In a PNG. Pillow looks for them behind the pixels, and would decode each image for it."""
 
@@ -39,6 +42,7 @@ class Note(Enum):
 
     DEEP_IMAGE = "16-bit grey images converted to 8 bits, by 257"
     DEEP_MASK = "16-bit masks converted to 8 bits, by 257 where they exceed 255"
+    COLOURED_MASK = "masks in colour, of which the grey values count; is each a mask of its image?"
     TURNED = "images with an EXIF orientation turned upright"
     RECODED = f"of the images turned are JPEGs, coded anew at quality {JPEG_QUALITY}"
     NOT_UPRIGHT = "images with an EXIF orientation stored as they are; upright=true turns them"
@@ -87,11 +91,12 @@ def stored_mask(content: bytes, suffix: str) -> Stored:
             bits.
     """
     with _open_mask(content, suffix) as image:
-        if suffix == "png" and not is_deep(image):
-            return Stored(suffix, content, image.size)
         try:
             if not is_deep(image):
-                return Stored("png", _coded(Image.fromarray(mask_values(image)), "PNG"), image.size)
+                notes = (Note.COLOURED_MASK,) if _is_coloured(image) else ()
+                if suffix != "png":
+                    content = _coded(Image.fromarray(mask_values(image)), "PNG")
+                return Stored("png", content, image.size, notes)
             values = _whole_numbers(image)
             grey = values.astype(np.uint8) if values.max() <= 255 else _by_257(values)
             content = _coded(Image.fromarray(grey), "PNG")
@@ -111,6 +116,17 @@ def has_cut_out(content: bytes) -> bool:
             return varying_alpha(image) is not None
         except Exception as error:
             raise undecodable("mask", error) from error
+
+
+def _is_coloured(image: Image.Image) -> bool:
+    """Whether the grey values of a mask stand for colours; where its alpha counts they do not.
+
+    A PNG in grey is not decoded for it.
+    """
+    if image.mode in ("1", "L", "LA") or varying_alpha(image) is not None:
+        return False
+    colours = np.asarray(image.convert("RGB")).astype(np.int16)
+    return bool((colours.max(axis=2) - colours.min(axis=2)).max() > COLOUR_LEVELS)
 
 
 def _may_be_turned(image: Image.Image, content: bytes) -> bool:

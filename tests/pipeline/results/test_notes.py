@@ -75,3 +75,28 @@ def test_shards_without_a_sample_are_said(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, [sample()], [], [])
     assert summary.notes == ["2 parts are of shards that hold no sample"]
     assert (summary.parts, summary.counts.n) == (3, 1)
+
+
+def test_rows_of_a_status_that_is_none_are_said(tmp_path: Path) -> None:
+    rows = [sample(status=status) for status in ("ok", "OK", "done", "error")]
+    assert summary_of(tmp_path, rows).notes == [
+        "2 rows have a status that is none of ok, skipped, error"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cp", "note"),
+    [
+        ((-1.0, 1.0), None),
+        ((0.1, 1.0000001), None),
+        ((35.5, 80.25), "cp goes from 35.5 to 80.25, and is a cosine where this job computed it"),
+        ((-3.0, 0.5), "cp goes from -3 to 0.5, and is a cosine where this job computed it"),
+        ((None, float("nan")), None),
+    ],
+)
+def test_scores_of_another_scale_are_said(
+    tmp_path: Path, cp: tuple[float | None, float | None], note: str | None
+) -> None:
+    rows = [sample(name, cp=value, pf=0.5) for name, value in zip("mn", cp, strict=True)]
+    said = [each for each in summary_of(tmp_path, rows).notes if "cosine" in each]
+    assert said == ([] if note is None else [note])

@@ -230,3 +230,15 @@ def test_a_shard_that_the_caller_names_is_not_asked_for(repacked: Path) -> None:
     summary = summarise_run(str(repacked), named={"gone": shard})
     assert summary.model["model"].to_pylist() == ["gone", "stands"]
     assert summary.named_parts == 1
+
+
+@pytest.mark.parametrize("in_one_part", [True, False])
+def test_columns_that_differ_only_in_case_are_refused(tmp_path: Path, in_one_part: bool) -> None:
+    """DuckDB would give the figures of one under both names."""
+    run = str(tmp_path / "run")
+    names = (["CP", "x"], []) if in_one_part else (["Score"], ["score"])
+    for number, further in enumerate(names):
+        rows = [sample() | dict.fromkeys(further, 0.9)]
+        write_part(run, f"part-{number}", rows, schema=schema_with(*further))
+    with pytest.raises(CallError, match=r"the columns '(cp|Score)' and '(CP|score)' differ only"):
+        summarise_run(run)

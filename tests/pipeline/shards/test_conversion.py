@@ -174,3 +174,42 @@ def test_what_cannot_be_read_is_named(content: bytes) -> None:
         stored_mask(content, "png")
     with pytest.raises(SampleError, match=r"^mask: "):
         stored_mask(content[:60], "bmp")
+
+
+def palette(*colours: tuple[int, int, int]) -> Image.Image:
+    """The mask as labels 0 and 1, shown in these colours."""
+    labels = Image.fromarray(MASK // 255)
+    labels = labels.convert("P") if labels.mode != "P" else labels
+    labels.putpalette([level for colour in colours for level in colour])
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("image", "is_coloured"),
+    [
+        (IMAGE, True),
+        (palette((0, 0, 0), (192, 128, 128)), True),
+        (palette((0, 0, 0), (255, 255, 255)), False),
+        (Image.fromarray(MASK).convert("RGB"), False),
+        (Image.merge("RGBA", (*IMAGE.split(), Image.fromarray(MASK))), False),
+        (Image.merge("RGBA", (*IMAGE.split(), Image.new("L", IMAGE.size, 255))), True),
+        (Image.fromarray(MASK).convert("1"), False),
+    ],
+)
+def test_a_mask_whose_grey_values_stand_for_colours_is_noted(
+    image: Image.Image, is_coloured: bool
+) -> None:
+    """As where it is a photo, or shows labels in the colours of a palette."""
+    content = encoded(image, "PNG")
+    stored = stored_mask(content, "png")
+    assert stored.content is content
+    assert stored.notes == ((Note.COLOURED_MASK,) if is_coloured else ())
+
+
+@pytest.mark.parametrize("quality", [10, 50, 95])
+def test_a_mask_in_grey_is_not_coloured_by_its_coding(quality: int) -> None:
+    grey = Image.fromarray(MASK)
+    for image in (grey, grey.convert("RGB")):
+        assert stored_mask(encoded(image, "JPEG", quality=quality), "jpg").notes == ()
+    photo = encoded(IMAGE, "JPEG", quality=quality)
+    assert stored_mask(photo, "jpg").notes == (Note.COLOURED_MASK,)
