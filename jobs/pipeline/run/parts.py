@@ -67,7 +67,7 @@ class Footer:
             found = {}
         fingerprint, format_version = found.get("fingerprint"), found.get("format", 1)
         is_old = format_version == 1 and isinstance(fingerprint, dict)
-        old = fingerprint.get("references") if is_old else None
+        old = fingerprint.get("references") if is_old and fingerprint else None
         references, source = found.get("references"), found.get("source")
         return cls(
             groups_of(fingerprint, format_version),

@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from jobs.pipeline.errors import CallError, StorageError
-from jobs.pipeline.run.directory import FOOTER_KEY
+from jobs.pipeline.run.fingerprint import FORMAT, groups_of
+from jobs.pipeline.run.parts import FOOTER_KEY
 from jobs.pipeline.run.rows import SCORES_SCHEMA
 from jobs.pipeline.storage.filesystem import absolute, is_local, join, open_filesystem
 from jobs.pipeline.storage.listing import file_of
@@ -40,6 +41,7 @@ ALWAYS = ("key", "model", "concept", "status")
 NOT_SCORES = frozenset({"fg_fraction"})
 """Columns of float64 that say something of a sample, and not how good it is."""
 PARTS_AT_ONCE = 16
+KNOWN_FORMATS = {str(number + 1) for number in range(FORMAT)}
 _PATTERN = re.compile(r"[*?\[\\]")
 """Characters in a path for which DuckDB takes it for a pattern."""
 
@@ -69,11 +71,7 @@ class Part:
     @property
     def fingerprints(self) -> dict[str, dict[str, Any]]:
         """By group of columns, as far as its footer says. One from before groups is of `masc`."""
-        found = self.footer.get("fingerprint")
-        if not isinstance(found, dict) or not found:
-            return {}
-        has_groups = all(isinstance(value, dict) for value in found.values())
-        return found if has_groups else {"masc": found}
+        return groups_of(self.footer.get("fingerprint"), self.footer.get("format", 1))
 
     def __str__(self) -> str:
         return join(self.run, "scores", f"{self.shard_id}.parquet")
@@ -294,10 +292,31 @@ def _warn_of_differences(parts: Sequence[Part], shown: str) -> None:
             "run=%s: %d of %d parts have no fingerprint; whether their scores compare is unknown",
             shown, silent, len(parts),
         )  # fmt: skip
-    formats = {part.footer.get("format", 1) for part in parts}
-    if len(formats) > 1:
-        listed = ", ".join(sorted(map(str, formats)))
-        log.warning("run=%s: its parts are of different formats: %s", shown, listed)
+    if odd := {str(part.footer.get("format", 1)) for part in parts} - KNOWN_FORMATS:
+        listed = ", ".join(sorted(odd))
+        log.warning(
+            "run=%s: parts of a format that is not known here: %s; a newer version wrote them",
+            shown, listed,
+        )  # fmt: skip
+    if differ := _differing_references(parts):
+        log.warning(
+            "run=%s: %d concepts were scored against different references (the first: %s); their "
+            "scores may not compare",
+            shown, len(differ), differ[0],
+        )  # fmt: skip
+
+
+def _differing_references(parts: Sequence[Part]) -> list[str]:
+    """The concepts whose references, of one mask, were not the same in all parts."""
+    known: dict[tuple[str, str], str] = {}
+    differ = set()
+    for part in parts:
+        references = part.footer.get("references")
+        for concept, held in (references if isinstance(references, dict) else {}).items():
+            for mask, digest in (held or {}).items():
+                if known.setdefault((concept, mask), digest) != digest:
+                    differ.add(concept)
+    return sorted(differ)
 
 
 def _read(part: Part, schema: pa.Schema) -> pa.Table:

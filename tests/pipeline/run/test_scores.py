@@ -301,10 +301,19 @@ MASC = {"encoder.weights": "w", "metric.stripper": "regex"}
             footers({"clip_i": {"weights": "v"}}, {"masc": MASC, "clip_i": {"dtype": "float16"}}),
             ["2 different fingerprints of clip_i (weights, dtype); their scores may not compare"],
         ),
-        (footers(MASC) + footers(MASC, format=2), ["its parts are of different formats: 1, 2"]),
+        (footers(MASC) + footers({"masc": MASC}, format=2), []),
+        (
+            footers({"masc": MASC}, format=3),
+            ["parts of a format that is not known here: 3; a newer version"],
+        ),
+        (
+            footers({"masc": MASC}, references={"dog": {"given": "1"}, "cat": None})
+            + footers({"masc": MASC}, references={"dog": {"given": "2", "sam3": "3"}}),
+            ["1 concepts were scored against different references (the first: dog); their scores"],
+        ),
         (footers({}), ["1 of 1 parts have no fingerprint; whether their scores compare"]),
     ],
-    ids=["half-way", "before groups", "masc", "a comparator", "formats", "empty"],
+    ids=["half-way", "before groups", "masc", "a comparator", "old", "new", "references", "empty"],
 )
 def test_what_may_not_compare_is_said_group_by_group(
     written: list[str], warnings: list[str], caplog: pytest.LogCaptureFixture
