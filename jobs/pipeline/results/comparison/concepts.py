@@ -44,7 +44,7 @@ class Tested:
         return np.nan_to_num(self.p_adjusted, nan=1.0) <= q
 
 
-def test_concepts(differences: Differences) -> Tested:
+def concept_changes(differences: Differences) -> Tested:
     """Whether the mean of each concept's pairs is off zero."""
     variance, df = moderated(differences.variance, differences.df)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -54,7 +54,7 @@ def test_concepts(differences: Differences) -> Tested:
     return _adjusted(differences.mean, p_drop)
 
 
-def test_tags(tags: list[TagDifferences]) -> tuple[Tested, list[Estimate]]:
+def tag_changes(tags: list[TagDifferences]) -> tuple[Tested, list[Estimate]]:
     """Whether the mean over the concepts of each tag is off zero; and those means."""
     estimates = [estimate_mean(tag.means, np.ones(len(tag.means))) for tag in tags]
     # Twice the smaller tail is p_value's; the side is the mean's.
