@@ -35,7 +35,7 @@ ENOUGH = 0.5
 BY_ID = "coalesce(prompt_id, prompt, '')"
 BY_TEXT = "coalesce(prompt, '')"
 KEYS = ("concept", "prompt", "seed")
-NO_SEED = -(2**63)
+NO_SEED = 1 - 2**63
 """Stands for null, so that rows without a seed pair up."""
 
 
