@@ -14,8 +14,10 @@ from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from tests.benchmarks import (
+    comparing,
     coverage,
     efficiency,
+    error_rates,
     input_side,
     many_answers,
     many_gpus,
@@ -57,6 +59,8 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),
         "reduce-large": lambda: reducing.in_little_memory(folder, 100_000_000, 1_000),
         "coverage": lambda: [*coverage.of_intervals(), *coverage.cost(models=100, columns=10)],
+        "error-rates": lambda: list(error_rates.of_verdicts()),
+        "compare": lambda: comparing.against_the_bare_join(folder, rounds, 10_000_000, 100),
         "input": lambda: input_side.in_a_worker(folder, 128),
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),

@@ -123,7 +123,7 @@ def _read_override(key: str, text: str, known: Known) -> dict[str, Any]:
             value = read_yaml(text)
         except yaml.YAMLError:
             value = text
-    for name in reversed(key.split(".")):
+    for name in reversed(known.split(key)):
         value = {name: value}
     return value
 

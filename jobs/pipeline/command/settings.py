@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING
@@ -36,9 +36,12 @@ NAME = "NAME"
 """Stands in a dotted key for whatever a table of settings has there."""
 
 
-def table(help: str) -> Any:
-    """A dataclass field that holds groups of settings of one kind, by names of the user's."""
-    return dataclasses.field(default_factory=dict, metadata={"help": help})
+def table(help: str, default: Mapping[str, Any] | None = None) -> Any:
+    """A dataclass field that holds settings, or groups of them, of one kind by names of the user's.
+
+    What a call gives is added to the default.
+    """
+    return dataclasses.field(default_factory=lambda: dict(default or {}), metadata={"help": help})
 
 
 class Known(dict[str, tuple[Any, Any]]):
@@ -47,6 +50,8 @@ class Known(dict[str, tuple[Any, Any]]):
     def __init__(self, schema: type) -> None:
         super().__init__(_settings(schema))
         self._tables = [key.partition(f".{NAME}.")[0] for key in self if f".{NAME}." in key]
+        self.tables_of_values = [key.removesuffix(f".{NAME}") for key in self if key.endswith(NAME)]
+        """Keys of tables that have a value by each name, not a group."""
 
     def __contains__(self, key: object) -> bool:
         return super().__contains__(self._pattern(str(key)))
@@ -67,7 +72,18 @@ class Known(dict[str, tuple[Any, Any]]):
             if key.startswith(f"{name}."):
                 # Names of metrics have dots of their own.
                 return f"{name}.{NAME}.{key.rpartition('.')[2]}"
+        for name in self.tables_of_values:
+            if key.startswith(f"{name}."):
+                return f"{name}.{NAME}"
         return key
+
+    def split(self, key: str) -> list[str]:
+        """A dotted key's names, each within the one before."""
+        for name in self.tables_of_values:
+            if key.startswith(f"{name}."):
+                # The name in the table may have dots of its own.
+                return [*name.split("."), key.removeprefix(f"{name}.")]
+        return key.split(".")
 
 
 def _settings(schema: type, prefix: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -78,6 +94,10 @@ def _settings(schema: type, prefix: str = "") -> Iterator[tuple[str, tuple[Any, 
         if dataclasses.is_dataclass(hint):
             yield from _settings(hint, f"{key}.")  # type: ignore[arg-type]
         elif get_origin(hint) is dict:
-            yield from _settings(get_args(hint)[1], f"{key}.{NAME}.")
+            of = get_args(hint)[1]
+            if dataclasses.is_dataclass(of):
+                yield from _settings(of, f"{key}.{NAME}.")  # type: ignore[arg-type]
+            else:
+                yield f"{key}.{NAME}", (of, field)
         else:
             yield key, (hint, field)

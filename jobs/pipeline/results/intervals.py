@@ -11,16 +11,18 @@ narrow, and where effects are skewed a symmetric interval misses on one side. Th
    12.5): a resample draws as many concepts as there are, with replacement, each with all its
    samples, and its distance from the mean is measured by its own jackknife error.
 4. Each end is the farther of the two. From `MANY` concepts on it is t's alone.
+
+A difference of two models is such a mean too, of one paired difference a concept: its counts are 1.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import nctdtrinc, stdtr, stdtrit
 
 LEVEL = 0.95
 SEED = 0
@@ -31,6 +33,8 @@ MANY = 1_000
 """Concepts from which on the two intervals hardly differ."""
 DRAWS_AT_ONCE = 1 << 15
 """Concepts of resamples in one step: few enough for a core's own cache."""
+POWER = 0.8
+"""Of what is called detectable."""
 ROUNDING = 1e-13
 """A variance this small beside the terms that it is the difference of is zero."""
 
@@ -49,6 +53,89 @@ class Interval:
     """The jackknife's, over concepts; NaN with fewer than two."""
 
 
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A mean and its uncertainty, of which intervals of any level can be asked."""
+
+    mean: float
+    """NaN where there is no score."""
+    standard_error: float
+    """The jackknife's, over concepts; NaN with fewer than two."""
+    concepts: int
+    distances: np.ndarray
+    """How many of its own errors each resample's mean lies above the mean: (n,), n at most
+    `resamples`, as resamples without an error are left out. Empty from `MANY` concepts on."""
+    resamples: int
+
+    def critical(self, level: float) -> tuple[float, float]:
+        """How many standard errors the ends lie below and above the mean: two positive numbers."""
+        tail = (1 - level) / 2
+        below = above = float(stdtrit(self.concepts - 1, 1 - tail))
+        if self._bootstrap_has_a_say(level):
+            low_tail, high_tail = np.quantile(self.distances, [tail, 1 - tail])
+            # A resample far above stands for a truth far below.
+            below, above = max(below, float(high_tail)), max(above, -float(low_tail))
+        return below, above
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """The interval that holds the truth in a share `level` of such samples."""
+        if self.concepts < 2:
+            return Interval(self.mean, math.nan, math.nan, math.nan)
+        below, above = self.critical(level)
+        error = self.standard_error
+        return Interval(self.mean, self.mean - below * error, self.mean + above * error, error)
+
+    def p_value(self, at: float = 0.0) -> float:
+        """One minus the level of the interval that ends at `at`; NaN with fewer than two concepts.
+
+        Two-sided: twice the larger of t's tail and the bootstrap's. 1 where `at` is the mean.
+        """
+        if self.concepts < 2:
+            return math.nan
+        if self.mean == at:
+            return 1.0
+        if self.standard_error == 0:
+            return 0.0
+        away = (self.mean - at) / self.standard_error
+        tail = float(stdtr(self.concepts - 1, -abs(away)))
+        if self._bootstrap_has_a_say(LEVEL):
+            # The inverse of numpy's linear quantile.
+            ranks = np.linspace(0, 1, len(self.distances))
+            share = float(np.interp(away, self._ordered, ranks))
+            tail = max(tail, 1 - share if away > 0 else share)
+        return min(1.0, 2 * tail)
+
+    def minimum_detectable_effect(self, level: float, power: float = POWER) -> float:
+        """How far below a margin the truth lies when such samples show it with this power.
+
+        Shown is a drop whose interval of this level ends below the margin; the errors of the means
+        of such samples are this one's, and t-distributed. NaN with fewer than two concepts.
+        """
+        if self.concepts < 2:
+            return math.nan
+        _, above = self.critical(level)
+        return self.standard_error * noncentrality(self.concepts - 1, above, power)
+
+    def _bootstrap_has_a_say(self, level: float) -> bool:
+        """Resamples without an error have no t. Where they are common (three concepts; scores that
+        are mostly the same), the others' tails are not those of all.
+        """
+        return len(self.distances) > level * self.resamples
+
+    @cached_property
+    def _ordered(self) -> np.ndarray:
+        return np.sort(self.distances)
+
+
+def noncentrality(df: float, critical: float, power: float = POWER) -> float:
+    """How many standard errors off a truth is whose t exceeds `critical` with this power.
+
+    >>> round(noncentrality(59, 2.001), 3)  # tables: 2.80 where there are many
+    2.848
+    """
+    return float(nctdtrinc(df, 1 - power, critical))
+
+
 def mean_interval(
     sums: np.ndarray,
     counts: np.ndarray,
@@ -57,6 +144,19 @@ def mean_interval(
     resamples: int = RESAMPLES,
 ) -> Interval:
     """The mean over the samples of concepts, sum(sums) / sum(counts), and its interval.
+
+    See `estimate_mean`.
+
+    Args:
+        level: the share of such intervals that hold the truth, in (0, 1).
+    """
+    return estimate_mean(sums, counts, seed, resamples).interval(level)
+
+
+def estimate_mean(
+    sums: np.ndarray, counts: np.ndarray, seed: int = SEED, resamples: int = RESAMPLES
+) -> Estimate:
+    """The mean over the samples of concepts, sum(sums) / sum(counts), and how sure it is.
 
     With counts of 1 it is the plain mean of one value a concept, with its usual standard error.
     The draws depend on `seed` and the number of concepts alone: what other models there are changes
@@ -67,28 +167,18 @@ def mean_interval(
             draws are of positions.
         counts: (G,) number of scores of each concept, 1 or more: a concept of which every score is
             NaN is left out.
-        level: the share of such intervals that hold the truth, in (0, 1).
     """
     concepts = len(sums)
-    if concepts == 0:
-        return Interval(math.nan, math.nan, math.nan, math.nan)
+    if concepts < 2:
+        mean = float(sums.sum() / counts.sum()) if concepts else math.nan
+        return Estimate(mean, math.nan, concepts, np.empty(0), resamples)
     mean = float(sums.sum() / counts.sum())
-    if concepts == 1:
-        return Interval(mean, math.nan, math.nan, math.nan)
     residuals = sums - mean * counts
     changes = residuals / (counts.sum() - counts)
     error = math.sqrt((1 - 1 / concepts) * float(changes @ changes))
-    tail = (1 - level) / 2
-    most = float(stdtrit(concepts - 1, 1 - tail))
-    least = -most
-    if concepts < MANY:
-        distances = _bootstrap_t(residuals, counts, seed, resamples)
-        # Resamples without an error have no t. Where they are common (three concepts; scores that
-        # are mostly the same), the others' tails are not those of all.
-        if len(distances) > level * resamples:
-            low_tail, high_tail = np.quantile(distances, [tail, 1 - tail])
-            least, most = min(least, float(low_tail)), max(most, float(high_tail))
-    return Interval(mean, mean - most * error, mean - least * error, error)
+    is_few = concepts < MANY
+    distances = _bootstrap_t(residuals, counts, seed, resamples) if is_few else np.empty(0)
+    return Estimate(mean, error, concepts, distances, resamples)
 
 
 def _bootstrap_t(

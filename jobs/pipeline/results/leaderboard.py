@@ -61,9 +61,9 @@ def markdown(model: pa.Table, notes: Iterable[str] = ()) -> str:
     """
     headers, rows = _cells(model, further_scores(model))
     rules = [":--" if header == "model" else "--:" for header in headers]
-    body = [[rank, _escape_markdown(name), *figures] for rank, name, *figures in rows]
+    body = [[rank, escape_markdown(name), *figures] for rank, name, *figures in rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [headers, rules, *body])
-    listed = "".join(f"\n- {_escape_markdown(printable(note))}." for note in notes)
+    listed = "".join(f"\n- {escape_markdown(printable(note))}." for note in notes)
     return (
         f"# Leaderboard\n\n{table}\n\n"
         "Means over samples. Intervals are 95 %, over concepts; a dash is too few concepts to "
@@ -186,7 +186,7 @@ def _is_number(value: float | None) -> bool:
     return value is not None and not math.isnan(value)
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """`text` so that Markdown shows it as it stands, within one cell.
 
     `_` stays: within a word it marks nothing up, and names are full of it.

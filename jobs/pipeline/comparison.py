@@ -1,0 +1,271 @@
+"""Comparing runs: for the command, and for others to call."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import duckdb
+
+from jobs.pipeline.command.settings import section, setting, table
+from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.results.comparison.comparing import (
+    LOWER_IS_BETTER,
+    Comparison,
+    Evidence,
+    Rules,
+    gather,
+    judge,
+)
+from jobs.pipeline.results.comparison.fingerprints import differing_ways
+from jobs.pipeline.results.comparison.pairing import AUTO, LEVELS, PRODUCT, Side
+from jobs.pipeline.results.comparison.suspicions import (
+    LEAK,
+    Suspicion,
+    SuspicionLimits,
+    suspicions_of_runs,
+)
+from jobs.pipeline.results.comparison.tags import tag_expression
+from jobs.pipeline.results.comparison.verdict import Verdict, worst
+from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.scores import Scores, open_scores
+from jobs.pipeline.storage.redaction import redact
+from jobs.pipeline.storage.retry import reason_of
+
+MEMORY_LIMIT = "2500MB"
+"""Of DuckDB, which spills what is more."""
+
+
+@dataclass
+class CompareConfig:
+    baseline: str = setting(help="the run that is held to be good")
+    candidate: list[str] = setting([], "runs to judge; none compares all models of the baseline")
+    baseline_model: str | None = setting(None, "its model; null is its only one, or pairs by name")
+    candidate_model: str | None = setting(None, "as baseline_model")
+    out: str | None = setting(None, "directory for compare.json, compare.md and junit.xml")
+    columns: list[str] = setting(["cp", "pf"], "score columns to compare")
+    gate: dict[str, float | None] = table(
+        "by column, how much worse still counts as the same; null takes it out of the gate",
+        {"cp": 0.005, "pf": 0.005},
+    )
+    lower_is_better: list[str] = setting(sorted(LOWER_IS_BETTER), "columns that should not rise")
+    confidence: float = setting(0.95, "of all verdicts of the call together, 0.5 to 0.9999")
+    min_concepts: int = setting(10, "with fewer the data cannot decide")
+    by: list[str] = setting([], "tags to look at: prompt_id, prompt, subject, seed, extra.NAME")
+    pair_by: str = setting(AUTO, "seed, prompt or concept; auto is the finest that makes pairs")
+    allow_different: bool = setting(False, "compare runs that were scored in different ways")
+    limits: SuspicionLimits = section(SuspicionLimits)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a call."""
+
+    comparisons: list[Comparison]
+    rules: Rules
+    unmatched: Mapping[str, list[str]] = field(default_factory=dict)
+    """Models that only the baseline has, and only a candidate; they are not compared."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all comparisons together."""
+        return worst([each.verdict for each in self.comparisons])
+
+
+def compare(config: CompareConfig) -> Judged:
+    """Hold candidates against a baseline.
+
+    Raises:
+        CallError: the call is wrong, or runs were scored in different ways.
+        StorageError: a run cannot be read.
+    """
+    rules = _rules(config)
+    opened = {
+        run: open_scores([run]) for run in dict.fromkeys([config.baseline, *config.candidate])
+    }
+    _check_columns(opened, rules)
+    described = {run: RunDirectory(run).read_description() for run in opened}
+    evidence: list[Evidence] = []
+    unmatched: dict[str, list[str]] = {"baseline": [], "candidate": []}
+    for candidate in config.candidate or [config.baseline]:
+        before, after = opened[config.baseline], opened[candidate]
+        different = differing_ways(before.parts, after.parts, rules.columns)
+        if different and not config.allow_different:
+            raise CallError(
+                f"candidate={redact(candidate)}: scored in another way than the baseline: "
+                f"{'; '.join(different)}. allow_different=true compares them nevertheless"
+            )
+        of_runs = [Suspicion("fingerprint", text) for text in different]
+        of_runs += suspicions_of_runs(described[config.baseline], described[candidate])
+        ask = partial(_gather_run, config, candidate, rules, of_runs, unmatched)
+        evidence += _ask_both(_narrowed(before, rules), _narrowed(after, rules), ask)
+    return Judged(judge(evidence, rules), rules, unmatched)
+
+
+def _rules(config: CompareConfig) -> Rules:
+    gate = {column: margin for column, margin in config.gate.items() if margin is not None}
+    for name, value, least, most in (
+        ("confidence", config.confidence, 0.5, 0.9999),
+        ("min_concepts", config.min_concepts, 2, 10**9),
+        *((f"gate.{column}", margin, 0.0, float("inf")) for column, margin in gate.items()),
+    ):
+        if not least <= value <= most:
+            raise CallError(f"{name}={value}: expected {least} to {most}")
+    if config.pair_by not in (AUTO, *LEVELS):
+        raise CallError(f"pair_by={config.pair_by}: expected {AUTO}, {', '.join(LEVELS)}")
+    for by in config.by:
+        tag_expression(by)
+    columns = list(dict.fromkeys([*config.columns, *gate]))
+    if {"cp", "pf"} <= set(columns) and PRODUCT not in columns:
+        columns.insert(max(columns.index("cp"), columns.index("pf")) + 1, PRODUCT)
+    return Rules(
+        columns=columns,
+        gate=gate,
+        confidence=config.confidence,
+        min_concepts=config.min_concepts,
+        by=config.by,
+        pair_by=config.pair_by,
+        lower_is_better=frozenset(config.lower_is_better),
+        limits=config.limits,
+    )
+
+
+def _check_columns(opened: Mapping[str, Scores], rules: Rules) -> None:
+    for run, scores in opened.items():
+        known = [c for c in scores.score_columns if scores.n_parts_with(c)]
+        for column in rules.columns:
+            if column not in known and column != PRODUCT and not scores.n_parts_with(column):
+                raise CallError(
+                    f"run={redact(run)}: no score column {column!r}; known: "
+                    f"{', '.join(known) or 'none'}"
+                )
+
+
+def _narrowed(scores: Scores, rules: Rules) -> Scores:
+    """Of the rows only what is asked for."""
+    tags = [by for by in rules.by if not by.startswith("extra.")]
+    extra = ["extra"] if len(tags) < len(rules.by) else []
+    needed = ["prompt_id", "prompt", "seed", "fg_fraction", LEAK, "cp", "pf", *tags, *extra]
+    columns = [*needed, *(column for column in rules.columns if column != PRODUCT)]
+    return scores.select(dict.fromkeys(columns))
+
+
+def _ask_both(before: Scores, after: Scores, ask: Any) -> list[Evidence]:
+    """The answer of `ask(connection)`, which has the views `baseline` and `candidate`."""
+
+    def of_sources(baseline: str, candidate: str) -> list[Evidence]:
+        with _connected() as connection:
+            connection.execute(f"CREATE TEMP VIEW baseline AS {baseline}")
+            connection.execute(f"CREATE TEMP VIEW candidate AS {candidate}")
+            found: list[Evidence] = ask(connection)
+            return found
+
+    try:
+        if before.parts == after.parts:
+            return before.query(lambda source: of_sources(source, source))
+        return before.query(lambda first: after.query(lambda second: of_sources(first, second)))
+    except duckdb.Error as error:
+        raise StorageError("baseline and candidate", reason_of(error)) from error
+
+
+@contextmanager
+def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        tempfile.TemporaryDirectory(prefix="compare-") as spill,
+        duckdb.connect(
+            ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
+        ) as connection,
+    ):
+        # It would go to stdout, which is for the result.
+        connection.execute("SET enable_progress_bar = false")
+        yield connection
+
+
+def _gather_run(
+    config: CompareConfig,
+    candidate: str,
+    rules: Rules,
+    of_runs: Sequence[Suspicion],
+    unmatched: dict[str, list[str]],
+    connection: duckdb.DuckDBPyConnection,
+) -> list[Evidence]:
+    """The evidence of each pair of models of two runs."""
+    before, after = (_models(connection, view) for view in ("baseline", "candidate"))
+    is_of_one_run = not config.candidate
+    if is_of_one_run:
+        pairs = list(combinations(before, 2))
+        if not pairs:
+            raise CallError("candidate= is required: the baseline has one model only")
+    else:
+        pairs = _matched(config, candidate, before, after)
+    if not pairs:
+        raise CallError(
+            f"candidate={redact(candidate)}: no model of the baseline's name; baseline has "
+            f"{_listed(before)}, candidate {_listed(after)}: name baseline_model= and "
+            "candidate_model="
+        )
+    if not is_of_one_run and config.baseline_model is None and config.candidate_model is None:
+        used = {name for pair in pairs for name in pair}
+        for side, models in (("baseline", before), ("candidate", after)):
+            new = [str(model) for model in models if model not in used]
+            unmatched[side] += [name for name in new if name not in unmatched[side]]
+    return [
+        gather(
+            connection,
+            Side("baseline", old),
+            Side("candidate", new),
+            _names(config, candidate, old, new),
+            rules,
+            of_runs,
+        )
+        for old, new in pairs
+    ]
+
+
+def _models(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    """Rows without a model are those whose JSON could not be read."""
+    found = connection.execute(
+        f"SELECT DISTINCT model FROM {view} WHERE model IS NOT NULL ORDER BY model"
+    ).fetchall()
+    return [model for (model,) in found]
+
+
+def _matched(
+    config: CompareConfig, candidate: str, before: list[str], after: list[str]
+) -> list[tuple[str, str]]:
+    """The models that are compared."""
+    old, new = config.baseline_model, config.candidate_model
+    for name, model, models, run in (
+        ("baseline_model", old, before, config.baseline),
+        ("candidate_model", new, after, candidate),
+    ):
+        if model is not None and model not in models:
+            raise CallError(f"{name}={model}: {redact(run)} has {_listed(models)}")
+    if old is None and new is None:
+        if len(before) == len(after) == 1:
+            return [(before[0], after[0])]
+        return [(model, model) for model in before if model in after]
+    if old is None:
+        old = before[0] if len(before) == 1 else new
+    if new is None:
+        new = after[0] if len(after) == 1 else old
+    return [(str(old), str(new))] if old in before and new in after else []
+
+
+def _names(config: CompareConfig, candidate: str, old: str, new: str) -> tuple[str, str]:
+    """What the two are called: by their models, and by their runs where these are the same."""
+    is_clear = old != new and len(config.candidate) < 2
+    if is_clear:
+        return old, new
+    runs = (redact(run).rstrip("/").rpartition("/")[2] for run in (config.baseline, candidate))
+    first, second = runs
+    return f"{first}/{old}", f"{second}/{new}"
+
+
+def _listed(models: Sequence[str]) -> str:
+    return ", ".join(models) or "no model"
