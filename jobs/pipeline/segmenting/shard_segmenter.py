@@ -5,11 +5,10 @@ Knows nothing of Ray: a worker holds a `ShardSegmenter` and calls it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
 from jobs.pipeline.run.shard import Shard, require_version
 from jobs.pipeline.scoring.threads import MapInThreads, torch_threads
 from jobs.pipeline.segmenting.batches import batches_within_reach
+from jobs.pipeline.segmenting.commits import SegmentedDirectory
 from jobs.pipeline.segmenting.coverage import SegmentedCounts
 from jobs.pipeline.segmenting.mask_member import (
     mask_png,
@@ -31,24 +31,15 @@ from jobs.pipeline.segmenting.plan import SegmentingPlan
 from jobs.pipeline.shards.fields import read_subject
 from jobs.pipeline.shards.images import decode_image
 from jobs.pipeline.shards.verbatim import VerbatimSample, read_verbatim
-from jobs.pipeline.storage.filesystem import join, open_filesystem
 from jobs.pipeline.storage.placing import placed_file
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 from jobs.pipeline.storage.streams import open_stream
-from jobs.pipeline.storage.versions import version_of
-from jobs.pipeline.storage.writing import write_in_one_step
 from masc_core.device import default_batch_size, release_cached_memory, upload
 from masc_core.protocol import Batch, PreparedSample
 
 READ_ATTEMPTS = 4
 """At a shard, before the driver is told: it may give it to another worker, later."""
-
-COMMITS = "segmented"
-"""The folder of `OUT/segmented/<shard-id>.json`."""
-
-FORMAT = 1
-"""Of those files."""
 
 
 @dataclass
@@ -79,6 +70,7 @@ class ShardSegmenter:
             batch_size: None goes by the device's memory.
         """
         self._plan = plan
+        self._out = SegmentedDirectory(plan.out)
         self._segmenter = plan.segmenter
         self._suffix = mask_suffix(plan.member)
         self._fingerprint = plan.fingerprint()
@@ -134,7 +126,7 @@ class ShardSegmenter:
                 redact(shard.url), lambda: self._write_shard(shard), READ_ATTEMPTS
             )
             began = time.monotonic()
-            self._commit(shard, counts)
+            self._out.commit(shard, self._fingerprint, counts)
         except StorageError as error:
             if not error.what.startswith(redact(self._plan.out)):
                 raise
@@ -147,7 +139,7 @@ class ShardSegmenter:
         """The shard with masks, in its place; and what became of its samples."""
         counts, timings = SegmentedCounts(), Timings(began=time.time())
         self.counts[shard.id] = counts.rows
-        with placed_file(self._target(shard)) as out, open_stream(shard.url) as stream:
+        with placed_file(self._out.target(shard)) as out, open_stream(shard.url) as stream:
             samples = read_verbatim(stream, self._plan.max_image_pixels)
             size = self._segment_all(samples, out, shard, counts, timings)
             out.write(padding_after(size))
@@ -265,23 +257,6 @@ class ShardSegmenter:
             assert verbatim.after_image is not None  # or there was no image to segment
             blocks.insert(verbatim.after_image, member)
         return blocks
-
-    def _target(self, shard: Shard) -> str:
-        """Where the shard with masks is: under the name of its source."""
-        return join(self._plan.out, redact(shard.url).rpartition("/")[2])
-
-    def _commit(self, shard: Shard, counts: SegmentedCounts) -> None:
-        """Say that the shard is done, and what it was made from."""
-        target = self._target(shard)
-        document = {
-            "format": FORMAT,
-            "source": shard.source,
-            "output": {"url": redact(target), **asdict(version_of(target))},
-            "fingerprint": self._fingerprint,
-            **counts.described(),
-        }
-        fs, path = open_filesystem(join(self._plan.out, COMMITS, f"{shard.id}.json"))
-        write_in_one_step(fs, path, f"{json.dumps(document, indent=2)}\n".encode())
 
 
 def _noted(
