@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,17 @@ from jobs.pipeline.run.record import redacted_settings
 from jobs.pipeline.run.shard import Shard, find_shards
 from jobs.pipeline.segmenting.commits import Commit, SegmentedDirectory, file_name
 from jobs.pipeline.segmenting.config import SegmenterConfig, segmenter_asked
+from jobs.pipeline.segmenting.mask_member import mask_suffix
 from jobs.pipeline.segmenting.plan import SegmentingPlan, load_segmenting
-from jobs.pipeline.storage.filesystem import absolute, refuse_memory
+from jobs.pipeline.segmenting.preview import contact_sheet
+from jobs.pipeline.storage.filesystem import absolute, join, refuse_memory
 from jobs.pipeline.storage.listing import expand
+from jobs.pipeline.storage.placing import placed_file
 from jobs.pipeline.storage.redaction import redact
 from masc_core.checkpoint import CheckpointError
 from masc_core.mask_names import GIVEN, check_mask_name
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -35,6 +41,7 @@ class SegmentConfig:
     samples: list[str] = setting([], "shards of images: URLs, brace ranges, globs")
     out: str = setting(help="directory of the shards with masks; the same call goes on with it")
     overwrite: bool = setting(False, "forget what `out` says to be done, and start anew")
+    preview: int = setting(0, "a contact sheet of so many outlines, OUT/preview.png")
     member: str = setting(GIVEN, "given writes KEY.mask.png; another NAME KEY.mask.NAME.png")
     segmenter: SegmenterConfig = section(SegmenterConfig)
     workers: WorkersConfig = section(WorkersConfig)
@@ -172,7 +179,32 @@ def segment(config: SegmentConfig) -> Outcome[SegmentedTotal]:
     # Workers have working directories of their own.
     config = replace(config, out=absolute(config.out))
     run = RunDirectory(config.out)
-    return run_shard_job(Segmenting(config), run, config.workers, config.ray, config.limits)
+    task = Segmenting(config)
+    outcome = run_shard_job(task, run, config.workers, config.ray, config.limits)
+    if config.preview:
+        write_preview(config, task.shards)
+    return outcome
+
+
+def write_preview(config: SegmentConfig, shards: Sequence[Shard]) -> None:
+    """Write `OUT/preview.png`, of those of the shards that have masks.
+
+    Raises:
+        StorageError: a shard cannot be read, or the sheet not be written.
+    """
+    out = SegmentedDirectory(config.out)
+    done = out.commits(shards)
+    sheet = contact_sheet(
+        [out.target(shard) for shard in shards if shard.id in done],
+        mask_suffix(config.member),
+        config.preview,
+        config.limits.max_image_pixels,
+    )
+    if sheet is None:
+        log.warning("preview: no sample has a mask to show")
+        return
+    with placed_file(join(config.out, "preview.png")) as file:
+        sheet.save(file, "PNG")
 
 
 def check(config: SegmentConfig) -> None:
@@ -189,6 +221,7 @@ def check(config: SegmentConfig) -> None:
     except ValueError as error:
         raise CallError(f"member={error}") from error
     for name, value, least, most in (
+        ("preview", config.preview, 0, 1000),
         ("limits.max_error_rate", config.limits.max_error_rate, 0.0, 1.0),
         ("limits.max_empty_rate", config.limits.max_empty_rate, 0.0, 1.0),
         ("limits.max_shard_attempts", config.limits.max_shard_attempts, 1, 100),
