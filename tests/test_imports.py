@@ -29,6 +29,7 @@ FLOORS = (
         "jobs.pipeline.results",
         "jobs.pipeline.datasets",
     },
+    {"jobs.pipeline.segmenting"},
     {"jobs.pipeline"},
     {"jobs.pages"},
     {"jobs.demo"},

@@ -96,6 +96,20 @@ def read_reference(raw: RawSample) -> ReferenceFields:
     return ReferenceFields(concept, subject, _text(document.get("model")))
 
 
+def read_subject(raw: RawSample) -> str:
+    """The noun that names what the sample's image shows.
+
+    Raises:
+        SampleError: no JSON, not a JSON object, or no subject in it.
+    """
+    given = _read_json(raw).get("subject")
+    subject = _text(given)
+    if subject is None or not subject.strip():
+        problem = _wrong("subject", given, "a text that is not empty")
+        raise SampleError(f"{JSON_SUFFIX}: {problem}")
+    return subject
+
+
 def _content(raw: RawSample, suffix: str) -> bytes:
     if suffix in raw.refused:
         raise SampleError(f"{suffix}: {raw.refused[suffix]}")
