@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,7 +114,7 @@ def _in_directory(path: Path, trust_remote_code: bool, kind: CheckpointKind) -> 
             raise CheckpointError(f"{where}: no {need} in this directory ({files[0]})")
     # The processor, the tokenizer and code that is run change scores as the weights do.
     code = path.glob("*.py") if trust_remote_code else ()
-    digest = _digest([*weights, *path.glob("*.json"), *path.glob(MERGES), *code])
+    digest = digest_of([*weights, *path.glob("*.json"), *path.glob(MERGES), *code])
     return Checkpoint(str(path), None, f"sha256:{digest}", model_type)
 
 
@@ -212,7 +212,8 @@ def _model_type(config: Path, where: str, kind: CheckpointKind) -> str:
     return model_type
 
 
-def _digest(files: list[Path]) -> str:
+def digest_of(files: Iterable[Path]) -> str:
+    """What tells these files from others, by their names and content, in whatever order."""
     whole = hashlib.sha256()
     for file in sorted(files):
         with file.open("rb") as content:

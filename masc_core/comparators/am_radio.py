@@ -7,14 +7,17 @@ products are rounded. That is what `dtype` says here, bfloat16 where it says not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from masc_core.checkpoint import CheckpointKind
 from masc_core.comparators.descriptors import DescriptorNetwork, DescriptorScores
-from masc_core.comparators.network import PretrainedNetwork, activation_bytes
+from masc_core.comparators.network import (
+    PretrainedNetwork,
+    activation_bytes,
+    mixed_precision,
+)
 from masc_core.comparators.settings import ComparatorSettings
 from masc_core.comparators.transforms import centre_crop
 
@@ -80,10 +83,7 @@ class RadioNetwork(PretrainedNetwork, DescriptorNetwork):
 
         from masc_core.similarity import unit
 
-        products = getattr(torch, self.dtype_name)
-        is_mixed = products != torch.float32
-        mixed = torch.autocast(self.device.type, products) if is_mixed else nullcontext()
-        with torch.inference_mode(), mixed:
+        with torch.inference_mode(), mixed_precision(self.device, self.dtype_name):
             summary = self._model(pixels).summary
         return unit(summary)
 

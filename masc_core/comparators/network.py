@@ -4,6 +4,7 @@ precision."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
@@ -138,6 +139,17 @@ class PretrainedNetwork(ImageNetwork):
         return processor_class.from_pretrained(
             found.name_or_path, revision=found.revision, trust_remote_code=False
         )
+
+
+def mixed_precision(
+    device: torch.device, dtype_name: defaults.Dtype
+) -> AbstractContextManager[Any]:
+    """Within it matrix products are rounded to a dtype; weights and residuals stay float32."""
+    import torch
+
+    if dtype_name == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, getattr(torch, dtype_name))
 
 
 def activation_bytes(n_tokens: int, width: int, mlp_width: int, dtype: torch.dtype) -> int:
