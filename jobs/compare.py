@@ -15,7 +15,7 @@ from jobs.pipeline.results.comparison.markdown import markdown
 from jobs.pipeline.results.comparison.terminal import print_comparisons
 from jobs.pipeline.results.comparison.verdict import Verdict
 from jobs.pipeline.results.comparison.wording import headline
-from jobs.pipeline.storage.filesystem import join, open_filesystem, refuse_memory
+from jobs.pipeline.storage.filesystem import join, open_filesystem, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.writing import write_in_one_step
 
@@ -31,7 +31,7 @@ def compare_command(config: CompareConfig, as_json: bool) -> int:
     improved or the same, 4 regressed, 5 the data cannot decide.
     """
     if config.out is not None:
-        refuse_memory(config.out, "out")
+        refuse_for_results(config.out, "out")
     judged = compare(config)
     found = document(judged.comparisons, judged.rules.confidence, judged.unmatched)
     text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

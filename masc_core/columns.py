@@ -153,4 +153,6 @@ def _aggregated(name: str, rest: str) -> AggregatedColumn:
         sigma = 0.0
     if not 0 < sigma <= 1000:
         raise ValueError(f"{name}: expected a blur in pixels, over 0 and up to 1000")
+    if blur != f"{sigma:g}":
+        raise ValueError(f"{name}: one column has one name; write cp.{aggregator}:{sigma:g}")
     return AggregatedColumn(name, aggregator, blur)

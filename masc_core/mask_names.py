@@ -35,6 +35,8 @@ def check_mask_name(name: str) -> None:
     except ValueError:
         value = -1.0
     is_whole = value == int(value) if math.isfinite(value) else False
+    if value > 0 and math.isfinite(value) and amount != f"{value:g}":
+        raise ValueError(f"{name}: one column has one name; write {kind}:{value:g}")
     if kind == "drop":
         if not 0 < value <= 1:
             raise ValueError(f"{name}: expected a share over 0 and up to 1, as in drop:0.1")

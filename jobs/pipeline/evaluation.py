@@ -13,7 +13,7 @@ from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.scoring.config import ComparatorConfig, EncoderConfig, MetricConfig
 from jobs.pipeline.scoring_task import Scoring
-from jobs.pipeline.storage.filesystem import absolute, refuse_memory
+from jobs.pipeline.storage.filesystem import absolute, refuse_for_results
 
 
 @dataclass
@@ -69,7 +69,7 @@ def check(config: EvaluateConfig) -> None:
     Raises:
         CallError: a value out of range.
     """
-    refuse_memory(config.run, "run")
+    refuse_for_results(config.run, "run")
     for name, value, least, most in (
         ("encoder.max_num_patches", config.encoder.max_num_patches, 1, 2**16),
         ("metric.fg_threshold", config.metric.fg_threshold, 0.0, 1.0),

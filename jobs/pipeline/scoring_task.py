@@ -14,7 +14,7 @@ from jobs.pipeline.errors import CallError, Incomplete
 from jobs.pipeline.results.summary import NothingCounts, Summary, summarise_run
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.fingerprint import FORMAT, Groups
-from jobs.pipeline.run.inputs import digest_of, find_inputs, recorded_digests
+from jobs.pipeline.run.inputs import digest_of, find_inputs, recorded_digests, require_inputs
 from jobs.pipeline.run.parts import ConceptDigests, PartState, Used
 from jobs.pipeline.run.record import redacted_settings
 from jobs.pipeline.run.shard import Shard, find_shards
@@ -130,6 +130,7 @@ class Scoring:
         read = [answer.sha256 for answer in answers]
         if any(then not in (None, now) for then, now in zip(known, read, strict=True)):
             raise CallError("references=: changed while the run began; call again")
+        require_inputs(self._references)
         index = ReferenceIndex(answer.entries for answer in answers)
         self._require_references(read, index.digests(), self._config.run)
         for entry in index.by_key.values():

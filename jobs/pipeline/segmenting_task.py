@@ -21,7 +21,7 @@ from jobs.pipeline.segmenting.config import SegmenterConfig, segmenter_asked
 from jobs.pipeline.segmenting.mask_member import mask_suffix
 from jobs.pipeline.segmenting.plan import SegmentingPlan, load_segmenting
 from jobs.pipeline.segmenting.preview import contact_sheet
-from jobs.pipeline.storage.filesystem import absolute, join, refuse_memory
+from jobs.pipeline.storage.filesystem import absolute, join, refuse_for_results
 from jobs.pipeline.storage.listing import expand
 from jobs.pipeline.storage.placing import placed_file
 from jobs.pipeline.storage.redaction import redact
@@ -213,7 +213,7 @@ def check(config: SegmentConfig) -> None:
     Raises:
         CallError: a value out of range.
     """
-    refuse_memory(config.out, "out")
+    refuse_for_results(config.out, "out")
     if ":" in config.member:
         raise CallError(f"member={config.member}: that mask is made from another; name a member")
     try:

@@ -1,8 +1,9 @@
 """What makes a mask of an image and the noun that names its subject: one file each, and a name in
 `SEGMENTERS`.
 
->>> from masc_core.segmenters import load_segmenter
->>> mask = load_segmenter("sam3")(image, "dog")  # doctest: +SKIP
+In a notebook:
+
+    mask = load_segmenter("sam3")(image, "dog")
 """
 
 from __future__ import annotations

@@ -36,6 +36,14 @@ from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import ATTEMPTS, reason_of, storage_errors, with_retries
 from jobs.pipeline.storage.writing import write_in_one_step
 
+RESULTS = {
+    "scores": (".parquet", ".parquet.tmp"),
+    "failed": (".json",),
+    "summary": ("model.parquet", "concept.parquet", "summary.json", "leaderboard.md"),
+    "report": ("index.html",),
+}
+"""What a run writes, by its folder: the endings of the names."""
+
 
 class RunDirectory:
     """A run's directory, local or on object storage."""
@@ -230,7 +238,15 @@ class RunDirectory:
             self._seen[json.dumps(groups, sort_keys=True)] = groups
 
     def _ids(self, folder: str, suffix: str) -> list[str]:
-        """The shards that have a file there."""
+        """The shards that have a file there; what begins with a dot is none of ours."""
+        files = self._files(folder)
+        return [
+            name.removesuffix(suffix)
+            for name in files
+            if name.endswith(suffix) and not name.startswith(".")
+        ]
+
+    def _files(self, folder: str) -> list[str]:
         try:
             names = with_retries(
                 redact(self.url),
@@ -238,13 +254,16 @@ class RunDirectory:
             )
         except FileNotFoundError:
             return []
-        files = [name.rpartition("/")[2] for name in names]
-        return [name.removesuffix(suffix) for name in files if name.endswith(suffix)]
+        return [name.rpartition("/")[2] for name in names]
 
     def _remove_results(self) -> None:
-        """Remove what a run writes, and nothing else that may lie there."""
-        for name in ("run.json", "scores", "failed", "summary", "report"):
-            self._remove(name)
+        """Remove what a run writes, and nothing else that may lie there; `run.json` last, so that
+        what a removal leaves that is interrupted is not taken for another configuration's."""
+        for folder, endings in RESULTS.items():
+            for name in self._files(folder):
+                if name.endswith(endings):
+                    self._remove(f"{folder}/{name}")
+        self._remove("run.json")
 
     def _remove(self, name: str) -> None:
         path = join(self._path, name)

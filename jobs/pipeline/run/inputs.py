@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jobs.pipeline.errors import CallError
 from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.versions import Version, version_of
@@ -47,6 +48,25 @@ def find_inputs(urls: Sequence[str], recorded: object) -> list[Input]:
         Input(url, version, known.get((redact(url), version.size, version.tag)))
         for url, version in zip(urls, versions, strict=True)
     ]
+
+
+def require_inputs(inputs: Sequence[Input]) -> None:
+    """Make sure that what was read meanwhile is what was there when the call began.
+
+    Raises:
+        CallError: a file has changed since, or is gone.
+        StorageError: a version cannot be asked for.
+    """
+    with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
+        try:
+            versions = list(pool.map(version_of, [each.url for each in inputs]))
+        except FileNotFoundError as error:
+            raise CallError(f"references=: gone while the run began: {error}") from error
+    for each, now in zip(inputs, versions, strict=True):
+        if now != each.version:
+            raise CallError(
+                f"references={redact(each.url)}: changed while the run began; call again"
+            )
 
 
 def recorded_digests(recorded: object) -> list[str] | None:

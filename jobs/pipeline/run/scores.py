@@ -231,7 +231,11 @@ def _list_parts(run: str) -> tuple[AbstractFileSystem, list[str]]:
         names = []
     except NotImplementedError as error:
         raise CallError(f"run={redacted}: its scores/ cannot be listed: {error!r}") from error
-    parts = sorted(name for name in names if name.endswith(".parquet"))
+    parts = sorted(
+        name
+        for name in names
+        if name.endswith(".parquet") and not name.rpartition("/")[2].startswith(".")
+    )
     if not parts:
         raise CallError(f"run={redacted}: nothing to reduce, no scores/*.parquet there")
     return fs, parts

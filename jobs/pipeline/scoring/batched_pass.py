@@ -105,12 +105,16 @@ class BatchedPass:
             return self._computing.submit(self._compute_all, batches, work).result()
 
     def _upload(self, batch: list[tuple[int, Sample]]) -> tuple[int, list[Sample], torch.Tensor]:
-        """A batch on the device of its metric."""
+        """A batch on the device of its metric; still on the CPU where there is no room for it, so
+        that it is halved like one that cannot be computed."""
         number = batch[0][0]
         samples = [sample for _, sample in batch]
         pixels = torch.stack([sample.prepared[number].pixels for sample in samples])
         metric = self.metrics[number]
-        return number, samples, upload(pixels, metric.device, metric.dtype)
+        try:
+            return number, samples, upload(pixels, metric.device, metric.dtype)
+        except torch.OutOfMemoryError:
+            return number, samples, pixels
 
     def _compute_all(
         self,
@@ -135,10 +139,13 @@ class BatchedPass:
         work: Work[Raw, Sample],
     ) -> None:
         """One batch; two of half the size when it cannot be computed as a whole."""
-        batch = Batch([sample.prepared[number] for sample in samples], pixels)
+        metric = self.metrics[number]
         is_short_of_memory = False
         try:
-            work.compute(number, samples, batch)
+            if pixels.device.type != metric.device.type or pixels.dtype != metric.dtype:
+                pixels = upload(pixels, metric.device, metric.dtype)
+            prepared = [sample.prepared[number] for sample in samples]
+            work.compute(number, samples, Batch(prepared, pixels))
         except torch.OutOfMemoryError as error:
             reason = f"out of memory on the device: {str(error).splitlines()[0]}"
             is_short_of_memory = True
@@ -152,8 +159,7 @@ class BatchedPass:
                 del sample.prepared[number]
             return
         # Not in the except clause: the error would hold on to the tensors that did not fit.
-        del batch
-        release_cached_memory(self.metrics[number].device)
+        release_cached_memory(metric.device)
         if len(samples) == 1:
             del samples[0].prepared[number]
             work.failed(number, samples[0], reason)

@@ -63,4 +63,4 @@ class ComparatorConfig:
         None, "its checkpoint: a directory or a hub id; null is the published one"
     )
     revision: str | None = setting(None, "hub branch, tag or commit; null is the default branch")
-    dtype: defaults.Dtype | None = setting(None, "precision; null is float32")
+    dtype: defaults.Dtype | None = setting(None, "precision; null is the published one")

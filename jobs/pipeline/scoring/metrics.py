@@ -21,8 +21,14 @@ from jobs.pipeline.scoring.config import (
 )
 from masc_core.checkpoint import CheckpointError, find_checkpoint
 from masc_core.columns import is_column
-from masc_core.comparators import COMPARATORS, ComparatorSettings, make_comparators
+from masc_core.comparators import (
+    COMPARATORS,
+    ComparatorSettings,
+    find_comparator,
+    make_comparators,
+)
 from masc_core.comparators.settings import settings_key
+from masc_core.defaults import FG_THRESHOLD
 from masc_core.masc_scores import MascScores, MascSettings
 from masc_core.mask_names import GIVEN, check_mask_name
 from masc_core.protocol import Metric
@@ -79,7 +85,7 @@ def metrics_asked(
         )
     ]
     common = {**common, "metric.reference_reduction": metric.reference_reduction}
-    names = [name for name in metric.extra if name in COMPARATORS]
+    names = [name for name in metric.extra if find_comparator(name) is not None]
     asked += [
         replace(each, fingerprint={**each.fingerprint, **common})
         for each in _comparators(names, metric, comparators)
@@ -156,6 +162,11 @@ def completed(asked: Groups, found: Groups) -> dict[str, Fingerprint]:
     }
 
 
+def uses_masks(name: str) -> bool:
+    """Whether a comparator aggregates patch tokens by their masks, `cp.AGGREGATOR@BACKBONE`."""
+    return "@" in name
+
+
 def _all_columns(asked: Asked) -> list[str]:
     return [column for group in asked.groups for column in asked.columns_of(group)]
 
@@ -172,7 +183,7 @@ def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfi
     except ValueError as error:
         raise CallError(f"metric.masks={error}") from error
     for name in metric.extra:
-        if name not in COMPARATORS and not is_column(name):
+        if find_comparator(name) is None and not is_column(name):
             known = ", ".join(known_extras())
             raise CallError(f"metric.extra={name}: no such metric; known: {known}")
     have_settings = dict.fromkeys(map(settings_key, COMPARATORS))
@@ -224,15 +235,15 @@ def _comparators(
     names: Sequence[str], metric: MetricConfig, comparators: Mapping[str, ComparatorConfig]
 ) -> list[Asked]:
     """Those of one class and one checkpoint are one metric, which forwards once for all."""
-    together: dict[tuple[str, ComparatorSettings], list[str]] = {}
+    together: dict[tuple[str | None, ComparatorSettings], list[str]] = {}
     for name in names:
         own = comparators.get(settings_key(name), ComparatorConfig())
         settings = ComparatorSettings(
             *(own.name_or_path, own.revision, own.dtype),
             reference_reduction=metric.reference_reduction,
-            fg_threshold=metric.fg_threshold,
+            fg_threshold=metric.fg_threshold if uses_masks(name) else FG_THRESHOLD,
         )
-        together.setdefault((COMPARATORS[name], settings), []).append(name)
+        together.setdefault((find_comparator(name), settings), []).append(name)
     asked = []
     for (_, settings), own_names in together.items():
         groups = tuple(own_names)

@@ -90,9 +90,6 @@ def refuse_for_results(url: str, setting: str) -> None:
         raise CallError(f"{setting}={redact(url)}: {reason}; name a directory or a bucket")
 
 
-refuse_memory = refuse_for_results
-
-
 def absolute(url: str) -> str:
     """`url` as every machine would name it: plain paths made absolute, others as they are."""
     if "://" in url:

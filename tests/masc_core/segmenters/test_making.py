@@ -120,17 +120,10 @@ def without_weights(path: Path) -> None:
     (path / "model.safetensors").unlink()
 
 
-def with_code(path: Path) -> None:
-    config = json.loads((path / "config.json").read_text())
-    config["auto_map"] = {"AutoModel": "own_code.Model"}
-    (path / "config.json").write_text(json.dumps(config))
-
-
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (without_weights, "no weights in this directory"),
-        (with_code, r"config\.json asks for Python code of the checkpoint's own \(auto_map\)$"),
     ],
 )
 def test_a_directory_that_is_no_checkpoint_says_what_it_lacks(

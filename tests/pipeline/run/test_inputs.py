@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.pipeline.run.inputs import digest_of, find_inputs
+from jobs.pipeline.errors import CallError
+from jobs.pipeline.run.inputs import digest_of, find_inputs, require_inputs
 from jobs.pipeline.storage import digest as digest_module
 from jobs.pipeline.storage.digest import DigestingStream, sha256_of
 from jobs.pipeline.storage.streams import open_stream
@@ -85,3 +86,18 @@ def test_the_digest_of_all_does_not_depend_on_their_order() -> None:
     assert digest_of(["b", "a"]) == digest_of(["a", "b"]) != digest_of(["a", "c"])
     whole = hashlib.sha256(b"a b").hexdigest()
     assert digest_of(["b", "a"]) == f"sha256:{whole[:16]}"
+
+
+def test_what_was_exchanged_since_the_call_began_is_named(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.tar", tmp_path / "b.tar"]
+    for path in paths:
+        path.write_bytes(b"one")
+    inputs = find_inputs([str(path) for path in paths], [])
+    require_inputs(inputs)
+    (tmp_path / "new").write_bytes(b"two!")
+    (tmp_path / "new").rename(paths[1])
+    with pytest.raises(CallError, match=r"references=.*b\.tar: changed while the run began"):
+        require_inputs(inputs)
+    paths[1].unlink()
+    with pytest.raises(CallError, match="gone while the run began"):
+        require_inputs(inputs)

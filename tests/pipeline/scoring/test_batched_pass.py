@@ -152,3 +152,21 @@ def test_two_shards_at_once_share_the_thread_that_computes() -> None:
         list(threads.map(lambda seen: through.run(iter(range(30)), seen.work()), both))
     assert [seen.computed(0) for seen in both] == [list(range(30))] * 2
     assert len({metric.loaded_in for metric in through.metrics}) == 1  # type: ignore[attr-defined]
+
+
+def test_a_batch_that_does_not_fit_while_it_is_uploaded_is_halved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def small(pixels: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        if len(pixels) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return pixels.to(device, dtype)
+
+    # The device is the CPU here: a dtype of its own makes pixels that are not uploaded differ.
+    monkeypatch.setattr("jobs.pipeline.scoring.batched_pass.upload", small)
+    monkeypatch.setattr(Metric, "dtype", torch.float64)
+    seen = Seen()
+    a_pass = two_metrics(batch_size=8)
+    a_pass.run(iter(range(16)), seen.work())
+    assert sorted(seen.computed(0)) == list(range(16))
+    assert a_pass.batch_sizes[0] <= 4
