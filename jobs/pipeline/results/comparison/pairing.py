@@ -175,7 +175,8 @@ def _join_averaged(
     sums = "".join(
         f""", count(c.v_{i} - b.v_{i}) AS n_{i}, sum(c.v_{i} - b.v_{i}) AS s_{i},
         sum((c.v_{i} - b.v_{i}) * (c.v_{i} - b.v_{i})) AS q_{i},
-        sum(b.v_{i}) FILTER (c.v_{i} IS NOT NULL) AS b_{i}"""
+        sum(b.v_{i}) FILTER (c.v_{i} IS NOT NULL) AS b_{i},
+        sum(b.v_{i} * b.v_{i}) FILTER (c.v_{i} IS NOT NULL) AS bb_{i}"""
         for i in range(len(columns))
     )
     keys = [*KEYS, "tag"] if tag else KEYS
@@ -246,6 +247,23 @@ def _have_ids(connection: duckdb.DuckDBPyConnection, baseline: Side, candidate: 
         == [(True,)]
         for side in (baseline, candidate)
     )
+
+
+def prompt_sums(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Of each prompt that has a pair, what the last pairing added up, in order of the concepts.
+
+    `concept`, `n_pairs`, and of column i the number of its differences `n_i`, their sum `s_i` and
+    sum of squares `q_i`, and the same sums of the baseline, `b_i` and `bb_i`.
+    """
+    sums = [f"{name}_{i}" for i in range(len(columns)) for name in ("n", "s", "q", "b", "bb")]
+    table = connection.sql(
+        f"SELECT concept, n_pairs, {', '.join(sums)} FROM prompts WHERE n_pairs > 0 "
+        "ORDER BY concept, prompt"
+    ).to_arrow_table()
+    found = {name: floats(table[name]) for name in ("n_pairs", *sums)}
+    return {"concept": np.array(table["concept"].to_pylist(), dtype=object), **found}
 
 
 def value_of(column: str) -> str:
