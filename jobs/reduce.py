@@ -44,7 +44,7 @@ def reduce_runs(config: ReduceConfig, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(summary.to_json())
     else:
-        print_leaderboard(summary.model, config.show)
+        print_leaderboard(summary.model, config.show, summary.groups)
     return EXIT_DONE
 
 
