@@ -19,10 +19,10 @@ import numpy as np
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.opening import ask_both, matched_models, models_of
-from jobs.pipeline.results.comparison.pairing import Side, make_pairs, prompt_sums
+from jobs.pipeline.results.comparison.pairing import Side, difference_sums, make_pairs, score_sums
 from jobs.pipeline.results.comparison.verdict import first_level
 from jobs.pipeline.results.components import Components, Prompts, components_of
-from jobs.pipeline.results.intervals import Estimate, estimate_mean
+from jobs.pipeline.results.intervals import Estimate
 from jobs.pipeline.results.sample_size import (
     Design,
     Prices,
@@ -180,30 +180,24 @@ def _plan(config: PlanConfig, prices: Prices, connection: duckdb.DuckDBPyConnect
             raise CallError(f"model={new}: the run has {', '.join(after)}")
     level = first_level(config.confidence, len(config.columns))
     sides = Side("baseline", old), Side("candidate", new)
-    found = make_pairs(connection, *sides, config.columns)
-    if not found.n_pairs:
-        raise CallError("the two runs have no concept in common")
-    sums = prompt_sums(connection, config.columns)
-    size = _size(sums["concept"], sums["n_pairs"])
+    paired_by, sums, estimates = None, score_sums(connection, sides[1], config.columns), {}
+    if is_pair:
+        found = make_pairs(connection, *sides, config.columns)
+        paired_by, sums = found.level, difference_sums(connection, config.columns)
+        estimates = {name: found.columns[name].estimate() for name in config.columns}
+    if not len(sums["n"]):
+        raise CallError("there is no concept with a score, or none that both runs have")
+    size = _size(sums["concept"], sums["n"])
     columns = {}
     for i, column in enumerate(config.columns):
-        if is_pair:
-            prompts = _prompts(sums, f"n_{i}", f"s_{i}", f"q_{i}")
-            components, of_scores = components_of(prompts), None
-            differences = found.columns[column]
-            means = differences.mean[differences.n > 0]
-            estimate: Estimate | None = estimate_mean(means, np.ones(len(means)))
-        else:
-            of_scores = components_of(_prompts(sums, f"n_{i}", f"b_{i}", f"bb_{i}"))
+        components = components_of(_prompts(sums, i))
+        of_scores = None if is_pair else components
+        if of_scores is not None:
             # Of a difference of two models that have concepts and prompts in common.
-            components = of_scores and replace(
-                of_scores, concept=0.0, prompt=0.0, seed=2 * of_scores.seed
-            )
-            estimate = None
+            components = replace(of_scores, concept=0.0, prompt=0.0, seed=2 * of_scores.seed)
         columns[column] = _column_plan(
-            config, components, of_scores, estimate, size, level, found.level
+            config, components, of_scores, estimates.get(column), size, level, paired_by
         )
-    paired_by = found.level if is_pair else None
     return Plan(size, paired_by, level, config.effect, config.power, columns, prices)
 
 
@@ -214,14 +208,14 @@ def _column_plan(
     estimate: Estimate | None,
     size: Design,
     level: float,
-    paired_by: str,
+    paired_by: str | None,
 ) -> ColumnPlan:
     if components is None:
         return ColumnPlan(None, of_scores, math.nan, [], estimate, None)
     # What is not told apart cannot be planned with.
     prompts = config.prompts or sorted({1, 2, 4, 8, size.prompts})
     seeds = config.seeds or sorted({1, 2, 4, size.seeds})
-    if paired_by != "seed":
+    if paired_by not in (None, "seed"):
         seeds = [1]
     if paired_by == "concept":
         prompts = [1]
@@ -235,12 +229,12 @@ def _column_plan(
     return ColumnPlan(components, of_scores, now, designs, estimate, margin)
 
 
-def _prompts(sums: Mapping[str, np.ndarray], n: str, total: str, squares: str) -> Prompts:
-    """What is known of each prompt that has a value."""
-    has_value = sums[n] > 0
-    counts, totals = sums[n][has_value], sums[total][has_value]
+def _prompts(sums: Mapping[str, np.ndarray], i: int) -> Prompts:
+    """What is known of each prompt that has a value in column i."""
+    has_value = sums[f"n_{i}"] > 0
+    counts, totals = sums[f"n_{i}"][has_value], sums[f"s_{i}"][has_value]
     means = totals / counts
-    within = np.maximum(0, sums[squares][has_value] - counts * means**2)
+    within = np.maximum(0, sums[f"q_{i}"][has_value] - counts * means**2)
     _, concept = np.unique(sums["concept"][has_value], return_inverse=True)
     return Prompts(concept, counts, means, within)
 
