@@ -58,7 +58,8 @@ class ColumnPlan:
     """What one column takes."""
 
     components: Components | None
-    """Of the paired differences; None where the rows do not tell."""
+    """Of the paired differences; None where the rows do not tell. Where pairs are means over other
+    prompts or seeds, all is the concept's."""
     of_scores: Components | None
     """Of one run's scores; None where two runs are given."""
     now: float
@@ -180,17 +181,24 @@ def _plan(config: PlanConfig, prices: Prices, connection: duckdb.DuckDBPyConnect
             raise CallError(f"model={new}: the run has {', '.join(after)}")
     level = first_level(config.confidence, len(config.columns))
     sides = Side("baseline", old), Side("candidate", new)
-    paired_by, sums, estimates = None, score_sums(connection, sides[1], config.columns), {}
+    sums, estimates, paired_by = score_sums(connection, sides[1], config.columns), {}, None
+    if not len(sums["n"]):
+        raise CallError(f"model={new}: it has no row that is ok")
+    size = _size(sums)
     if is_pair:
         found = make_pairs(connection, *sides, config.columns)
         paired_by, sums = found.level, difference_sums(connection, config.columns)
         estimates = {name: found.columns[name].estimate() for name in config.columns}
-    if not len(sums["n"]):
-        raise CallError("there is no concept with a score, or none that both runs have")
-    size = _size(sums["concept"], sums["n"])
+        if not found.n_pairs:
+            raise CallError("the two runs have no concept in common")
     columns = {}
     for i, column in enumerate(config.columns):
         components = components_of(_prompts(sums, i))
+        if components and paired_by not in (None, "seed"):
+            # Pairs of means: how these fall with more prompts and seeds is not told by them.
+            pairs_size = _size(sums)
+            spread = components.error_squared(1, pairs_size.prompts, pairs_size.seeds)
+            components = Components(spread, 0.0, 0.0)
         of_scores = None if is_pair else components
         if of_scores is not None:
             # Of a difference of two models that have concepts and prompts in common.
@@ -212,13 +220,10 @@ def _column_plan(
 ) -> ColumnPlan:
     if components is None:
         return ColumnPlan(None, of_scores, math.nan, [], estimate, None)
-    # What is not told apart cannot be planned with.
     prompts = config.prompts or sorted({1, 2, 4, 8, size.prompts})
     seeds = config.seeds or sorted({1, 2, 4, size.seeds})
     if paired_by not in (None, "seed"):
-        seeds = [1]
-    if paired_by == "concept":
-        prompts = [1]
+        prompts, seeds = [size.prompts], [size.seeds]
     designs = designs_for(components, config.effect, level, prompts, seeds, power=config.power)
     now = detectable(components, size, level, config.power)
     margin = None
@@ -239,12 +244,11 @@ def _prompts(sums: Mapping[str, np.ndarray], i: int) -> Prompts:
     return Prompts(concept, counts, means, within)
 
 
-def _size(concepts: np.ndarray, n_pairs: np.ndarray) -> Design:
-    has_pairs = n_pairs > 0
-    n_concepts = len(np.unique(concepts[has_pairs]))
-    n_prompts = int(has_pairs.sum())
-    seeds = round(float(n_pairs.sum()) / n_prompts)
-    return Design(n_concepts, max(1, round(n_prompts / n_concepts)), max(1, seeds))
+def _size(sums: Mapping[str, np.ndarray]) -> Design:
+    """Concepts, and prompts and seeds on average."""
+    concepts, prompts = len(np.unique(sums["concept"])), len(sums["n"])
+    seeds = round(float(sums["n"].sum()) / prompts)
+    return Design(concepts, max(1, round(prompts / concepts)), max(1, seeds))
 
 
 def _gpu_seconds_per_image(described: Mapping[str, Any] | None) -> float | None:
