@@ -63,7 +63,8 @@ def _show(config: EvaluateConfig, outcome: Outcome[Summary], as_json: bool) -> N
     summary = outcome.result
     if not as_json:
         known = further_scores(summary.model)
-        print_leaderboard(summary.model, [name for name in config.metric.extra if name in known])
+        further = [name for name in config.metric.extra if name in known]
+        print_leaderboard(summary.model, further, summary.groups)
         return
     run = redact(absolute(config.run))
     document = {

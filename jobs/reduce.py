@@ -47,7 +47,8 @@ def reduce_runs(config: ReduceConfig, as_json: bool) -> int:
         sys.stdout.write(summary.to_json())
     else:
         further = further_scores(summary.model)
-        print_leaderboard(summary.model, [name for name in config.show if name in further])
+        shown = [name for name in config.show if name in further]
+        print_leaderboard(summary.model, shown, summary.groups)
     return EXIT_DONE
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import duckdb
 
 from jobs.pipeline.command.settings import section, setting, table
-from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.comparing import (
     LOWER_IS_BETTER,
     Comparison,
@@ -23,6 +20,7 @@ from jobs.pipeline.results.comparison.comparing import (
     judge,
 )
 from jobs.pipeline.results.comparison.fingerprints import differing_ways
+from jobs.pipeline.results.comparison.opening import ask_both, matched_models, models_of
 from jobs.pipeline.results.comparison.pairing import AUTO, LEVELS, PRODUCT, Side
 from jobs.pipeline.results.comparison.suspicions import (
     LEAK,
@@ -35,10 +33,6 @@ from jobs.pipeline.results.comparison.verdict import Verdict, worst
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.scores import Scores, open_scores
 from jobs.pipeline.storage.redaction import redact
-from jobs.pipeline.storage.retry import reason_of
-
-MEMORY_LIMIT = "2500MB"
-"""Of DuckDB, which spills what is more."""
 
 
 @dataclass
@@ -103,7 +97,7 @@ def compare(config: CompareConfig) -> Judged:
         of_runs = [Suspicion("fingerprint", text) for text in different]
         of_runs += suspicions_of_runs(described[config.baseline], described[candidate])
         ask = partial(_gather_run, config, candidate, rules, of_runs, unmatched)
-        evidence += _ask_both(_narrowed(before, rules), _narrowed(after, rules), ask)
+        evidence += ask_both(_narrowed(before, rules), _narrowed(after, rules), ask)
     return Judged(judge(evidence, rules), rules, unmatched)
 
 
@@ -155,37 +149,6 @@ def _narrowed(scores: Scores, rules: Rules) -> Scores:
     return scores.select(dict.fromkeys(columns))
 
 
-def _ask_both(before: Scores, after: Scores, ask: Any) -> list[Evidence]:
-    """The answer of `ask(connection)`, which has the views `baseline` and `candidate`."""
-
-    def of_sources(baseline: str, candidate: str) -> list[Evidence]:
-        with _connected() as connection:
-            connection.execute(f"CREATE TEMP VIEW baseline AS {baseline}")
-            connection.execute(f"CREATE TEMP VIEW candidate AS {candidate}")
-            found: list[Evidence] = ask(connection)
-            return found
-
-    try:
-        if before.parts == after.parts:
-            return before.query(lambda source: of_sources(source, source))
-        return before.query(lambda first: after.query(lambda second: of_sources(first, second)))
-    except duckdb.Error as error:
-        raise StorageError("baseline and candidate", reason_of(error)) from error
-
-
-@contextmanager
-def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
-    with (
-        tempfile.TemporaryDirectory(prefix="compare-") as spill,
-        duckdb.connect(
-            ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
-        ) as connection,
-    ):
-        # It would go to stdout, which is for the result.
-        connection.execute("SET enable_progress_bar = false")
-        yield connection
-
-
 def _gather_run(
     config: CompareConfig,
     candidate: str,
@@ -195,20 +158,14 @@ def _gather_run(
     connection: duckdb.DuckDBPyConnection,
 ) -> list[Evidence]:
     """The evidence of each pair of models of two runs."""
-    before, after = (_models(connection, view) for view in ("baseline", "candidate"))
+    before, after = (models_of(connection, view) for view in ("baseline", "candidate"))
     is_of_one_run = not config.candidate
     if is_of_one_run:
         pairs = list(combinations(before, 2))
         if not pairs:
             raise CallError("candidate= is required: the baseline has one model only")
     else:
-        pairs = _matched(config, candidate, before, after)
-    if not pairs:
-        raise CallError(
-            f"candidate={redact(candidate)}: no model of the baseline's name; baseline has "
-            f"{_listed(before)}, candidate {_listed(after)}: name baseline_model= and "
-            "candidate_model="
-        )
+        pairs = matched_models(before, after, config.baseline_model, config.candidate_model)
     if not is_of_one_run and config.baseline_model is None and config.candidate_model is None:
         used = {name for pair in pairs for name in pair}
         for side, models in (("baseline", before), ("candidate", after)):
@@ -227,36 +184,6 @@ def _gather_run(
     ]
 
 
-def _models(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
-    """Rows without a model are those whose JSON could not be read."""
-    found = connection.execute(
-        f"SELECT DISTINCT model FROM {view} WHERE model IS NOT NULL ORDER BY model"
-    ).fetchall()
-    return [model for (model,) in found]
-
-
-def _matched(
-    config: CompareConfig, candidate: str, before: list[str], after: list[str]
-) -> list[tuple[str, str]]:
-    """The models that are compared."""
-    old, new = config.baseline_model, config.candidate_model
-    for name, model, models, run in (
-        ("baseline_model", old, before, config.baseline),
-        ("candidate_model", new, after, candidate),
-    ):
-        if model is not None and model not in models:
-            raise CallError(f"{name}={model}: {redact(run)} has {_listed(models)}")
-    if old is None and new is None:
-        if len(before) == len(after) == 1:
-            return [(before[0], after[0])]
-        return [(model, model) for model in before if model in after]
-    if old is None:
-        old = before[0] if len(before) == 1 else new
-    if new is None:
-        new = after[0] if len(after) == 1 else old
-    return [(str(old), str(new))] if old in before and new in after else []
-
-
 def _names(config: CompareConfig, candidate: str, old: str, new: str) -> tuple[str, str]:
     """What the two are called: by their models, and by their runs where these are the same."""
     is_clear = old != new and len(config.candidate) < 2
@@ -265,7 +192,3 @@ def _names(config: CompareConfig, candidate: str, old: str, new: str) -> tuple[s
     runs = (redact(run).rstrip("/").rpartition("/")[2] for run in (config.baseline, candidate))
     first, second = runs
     return f"{first}/{old}", f"{second}/{new}"
-
-
-def _listed(models: Sequence[str]) -> str:
-    return ", ".join(models) or "no model"

@@ -35,6 +35,8 @@ DRAWS_AT_ONCE = 1 << 15
 """Concepts of resamples in one step: few enough for a core's own cache."""
 POWER = 0.8
 """Of what is called detectable."""
+ROWS_AT_ONCE = 128
+"""Means that share one step's resamples: 2 MB an intermediate array."""
 ROUNDING = 1e-13
 """A variance this small beside the terms that it is the difference of is zero."""
 
@@ -179,6 +181,35 @@ def estimate_mean(
     is_few = concepts < MANY
     distances = _bootstrap_t(residuals, counts, seed, resamples) if is_few else np.empty(0)
     return Estimate(mean, error, concepts, distances, resamples)
+
+
+def estimate_means(
+    values: np.ndarray, seed: int = SEED, resamples: int = RESAMPLES
+) -> list[Estimate]:
+    """`estimate_mean` of each of K rows, with counts of 1; of many rows in a fraction of the time.
+
+    Args:
+        values: (K, G) finite, one value a concept.
+    """
+    rows, concepts = values.shape
+    if concepts < 2 or concepts >= MANY:
+        return [estimate_mean(row, np.ones(concepts), seed, resamples) for row in values]
+    times = _draws(concepts, seed, resamples).astype(float)
+    means = values.mean(1)
+    found = []
+    for start in range(0, rows, ROWS_AT_ONCE):
+        own = slice(start, start + ROWS_AT_ONCE)
+        residuals = values[own] - means[own, None]
+        shift = times @ residuals.T / concepts
+        total = times @ (residuals**2).T
+        # (G - 1) / G times the sum of squared jackknife changes, as of counts of 1.
+        variance = (total - concepts * shift**2) / concepts / (concepts - 1)
+        errors = np.sqrt((residuals**2).sum(1) / concepts / (concepts - 1))
+        for row, (mean, error) in enumerate(zip(means[own], errors, strict=True)):
+            has_error = variance[:, row] * concepts * (concepts - 1) > ROUNDING * total[:, row]
+            distances = shift[has_error, row] / np.sqrt(variance[has_error, row])
+            found.append(Estimate(float(mean), float(error), concepts, distances, resamples))
+    return found
 
 
 def _bootstrap_t(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import html
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,32 +34,51 @@ RANKED_BY_SUM = (
     f"Models with a mean that is not positive stand after the others, by the sum of their means; "
     f"their {PRODUCT} ranks nothing."
 )
+SAME_LETTER = "Models that share a letter cannot be told apart, neither in CP nor in PF."
+NO_GROUPS: Mapping[str | None, str] = {}
 
 
-def leaderboard(model: pa.Table, further: Sequence[str] = ()) -> Leaderboard:
+Groups = Mapping[str | None, str]
+"""By model, letters; models that share one cannot be told apart."""
+
+
+def leaderboard(
+    model: pa.Table, further: Sequence[str] = (), groups: Groups = NO_GROUPS
+) -> Leaderboard:
     """The `model` table of a summary for the terminal, best model first.
 
     Args:
         model: as `Summary.model`.
         further: score columns to show beside CP and PF; a dash where there are none yet.
+        groups: as `Summary.groups`.
     """
-    return Leaderboard(*_cells(model, further), _has_rank_by_sum(model))
+    notes = [RANKED_BY_SUM] if _has_rank_by_sum(model) else []
+    notes += [SAME_LETTER] if groups else []
+    return Leaderboard(*_cells(model, further, groups), notes)
 
 
-def print_leaderboard(model: pa.Table, further: Sequence[str] = ()) -> None:
+def print_leaderboard(
+    model: pa.Table, further: Sequence[str] = (), groups: Groups = NO_GROUPS
+) -> None:
     """Print the `model` table of a summary on stdout; a file or a pipe has no edge to fold at."""
     width = None if sys.stdout.isatty() else NO_EDGE
-    Console(width=width).print(leaderboard(model, further), crop=False)
+    Console(width=width).print(leaderboard(model, further, groups), crop=False)
 
 
-def markdown(model: pa.Table, notes: Iterable[str] = ()) -> str:
+def ranked_models(model: pa.Table) -> list[str | None]:
+    """The models of a summary, best first."""
+    return [row["model"] for row in sorted(model.to_pylist(), key=_rank_key)]
+
+
+def markdown(model: pa.Table, notes: Iterable[str] = (), groups: Groups = NO_GROUPS) -> str:
     """The `model` table of a summary as a Markdown document, with all its score columns.
 
     Args:
         model: as `Summary.model`.
         notes: lines to stand below.
+        groups: as `Summary.groups`.
     """
-    headers, rows = _cells(model, further_scores(model))
+    headers, rows = _cells(model, further_scores(model), groups)
     rules = [":--" if header == "model" else "--:" for header in headers]
     body = [[rank, escape_markdown(name), *figures] for rank, name, *figures in rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [headers, rules, *body])
@@ -67,7 +86,8 @@ def markdown(model: pa.Table, notes: Iterable[str] = ()) -> str:
     return (
         f"# Leaderboard\n\n{table}\n\n"
         "Means over samples. Intervals are 95 %, over concepts; a dash is too few concepts to "
-        f"tell. Ranked by {PRODUCT}, the product of the two means. {RANKED_BY_SUM}\n"
+        f"tell. Ranked by {PRODUCT}, the product of the two means. {RANKED_BY_SUM}"
+        + (f" {SAME_LETTER}\n" if groups else "\n")
         + (f"{listed}\n" if listed else "")
     )
 
@@ -86,7 +106,8 @@ class Leaderboard:
     headers: list[str]
     rows: list[list[str]]
     """A rank, a model and its figures each."""
-    has_rank_by_sum: bool
+    notes: list[str]
+    """What is said below."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """A number cut short is another number: it keeps its width, whatever the terminal's."""
@@ -98,8 +119,8 @@ class Leaderboard:
             yield table
         else:
             yield from self._stacked()
-        if self.has_rank_by_sum:
-            yield Text(RANKED_BY_SUM, style="dim")
+        for note in self.notes:
+            yield Text(note, style="dim")
 
     def _table(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -122,7 +143,9 @@ class Leaderboard:
                 yield Text(f"{INDENT}{header:<{width}} {figure}", overflow="fold")
 
 
-def _cells(model: pa.Table, further: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def _cells(
+    model: pa.Table, further: Sequence[str], groups: Groups
+) -> tuple[list[str], list[list[str]]]:
     """Headers and, best model first, each model's row of plain text."""
     models = sorted(model.to_pylist(), key=_rank_key)
     titles = {"cp": "CP", "pf": "PF", **{score: score for score in further}}
@@ -135,7 +158,8 @@ def _cells(model: pa.Table, further: Sequence[str]) -> tuple[list[str], list[lis
     }
     shown = [column for column in not_scored if any(row.get(column) for row in models)]
     intervals = [f"{title} (95 % CI)" for title in titles.values()]
-    headers = ["#", "model", "n", *intervals[:2], PRODUCT, *intervals[2:]]
+    letters = ["group"] if groups else []
+    headers = ["#", "model", "n", *intervals[:2], PRODUCT, *letters, *intervals[2:]]
     rows = []
     for rank, row in enumerate(models, start=1):
         figures = [_with_interval(row, score) for score in titles]
@@ -146,6 +170,7 @@ def _cells(model: pa.Table, further: Sequence[str]) -> tuple[list[str], list[lis
                 f"{row['n']:,}",
                 *figures[:2],
                 _number(row["cp_x_pf"]),
+                *(groups.get(row["model"], ABSENT) for _ in letters),
                 *figures[2:],
                 *(ABSENT if row[column] is None else f"{row[column]:,}" for column in shown),
             ]

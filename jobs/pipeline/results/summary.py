@@ -12,7 +12,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.results import intervals, leaderboard
 from jobs.pipeline.results.aggregation import add_up, group_by, select_cells
 from jobs.pipeline.results.duplicates import Duplicates, find_duplicates
+from jobs.pipeline.results.groups import groups_of
 from jobs.pipeline.results.notes import notes_of_names, notes_of_rows, notes_of_values
 from jobs.pipeline.results.quantiles import select_quantiles
 from jobs.pipeline.results.tables import table_of, table_of_models
@@ -90,13 +91,16 @@ class Summary:
     """Keys that come in more than one shard."""
     empty_parts: int = 0
     """Parts that count and have no rows."""
+    groups: Mapping[str | None, str] = field(default_factory=dict)
+    """By model, letters: models that share one cannot be told apart. Empty where there are too few
+    concepts, or too many models."""
     named_parts: int = 0
     """Parts that count and are of shards that the caller named."""
 
     @property
     def counts(self) -> SampleCounts:
         """Of all models together."""
-        names = [field.name for field in fields(SampleCounts)]
+        names = [each.name for each in fields(SampleCounts)]
         return SampleCounts(*(sum(self.model[name].to_pylist()) for name in names))
 
     @property
@@ -124,6 +128,7 @@ class Summary:
                 "seed": intervals.SEED,
                 "resamples": intervals.RESAMPLES,
             },
+            "groups": [{"model": name, "group": group} for name, group in self.groups.items()],
             "models": self.model.to_pylist(),
         }
 
@@ -251,15 +256,18 @@ def _summarise(scores: Scores, stale: list[str], is_of_many: bool, source: str) 
         )
         quantiles = select_quantiles(connection, cells, [by_cell, by_model, by_concept])
     n_parts_with = {column: scores.n_parts_with(column) for column in columns}
+    model = table_of_models(cells, by_model, quantiles[1], _subjects_are_known(scores))
+    model_concept = table_of(cells, by_cell.names, quantiles[0])
     return Summary(
-        model=table_of_models(cells, by_model, quantiles[1], _subjects_are_known(scores)),
+        model=model,
         concept=table_of(add_up(cells, by_concept), by_concept.names, quantiles[2]),
-        model_concept=table_of(cells, by_cell.names, quantiles[0]),
+        model_concept=model_concept,
         parts=len(scores.parts),
         partial_columns={x: n for x, n in n_parts_with.items() if 0 < n < len(scores.parts)},
         stale_parts=stale,
         duplicates=duplicates,
         empty_parts=sum(part.n_rows == 0 for part in scores.parts),
+        groups=groups_of(model_concept, leaderboard.ranked_models(model)),
     )
 
 
@@ -277,7 +285,9 @@ def _write(summary: Summary, out: str, shown: str) -> None:
         "model.parquet": _parquet(summary.model),
         "concept.parquet": _parquet(summary.concept),
         "model_concept.parquet": _parquet(summary.model_concept),
-        "leaderboard.md": leaderboard.markdown(summary.model, summary.notes).encode(),
+        "leaderboard.md": leaderboard.markdown(
+            summary.model, summary.notes, summary.groups
+        ).encode(),
         "summary.json": summary.to_json().encode(),
     }
     fs, directory = open_filesystem(out)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.pipeline.command.call import parse, run_command
-from jobs.pipeline.command.settings import section, setting
+from jobs.pipeline.command.settings import section, setting, table
 from jobs.pipeline.errors import CallError
 from tests.commands import command
 
@@ -181,3 +181,32 @@ def test_every_recipe_fits_the_schema(recipe: Path) -> None:
     from jobs.pipeline.evaluation import EvaluateConfig, check
 
     check(parse([str(recipe), "run=x"], EvaluateConfig))
+
+
+@dataclass
+class Gate:
+    margins: dict[str, float | None] = table("by column", {"cp": 0.005, "pf": 0.005})
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], {"cp": 0.005, "pf": 0.005}),
+        (["margins.cp=0.01"], {"cp": 0.01, "pf": 0.005}),
+        (["margins={cp.leak: 0.02}"], {"cp": 0.005, "pf": 0.005, "cp.leak": 0.02}),
+        (["margins.cp.leak=0.02"], {"cp": 0.005, "pf": 0.005, "cp.leak": 0.02}),
+        (["margins={cp: 0.1, pf: null}"], {"cp": 0.1, "pf": None}),
+        (["margins.pf=null"], {"cp": 0.005, "pf": None}),
+    ],
+)
+def test_a_table_of_values_takes_any_name_also_with_dots(
+    words: list[str], expected: dict[str, float | None]
+) -> None:
+    assert parse(words, Gate).margins == expected
+    assert Gate().margins == {"cp": 0.005, "pf": 0.005}
+
+
+@pytest.mark.parametrize("word", ["margins=5", "margins.cp=x", "margins=[cp]", "margin.cp=1"])
+def test_a_table_of_values_takes_nothing_else(word: str) -> None:
+    with pytest.raises(CallError):
+        parse([word], Gate)

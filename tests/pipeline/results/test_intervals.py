@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from jobs.pipeline.results import intervals
-from jobs.pipeline.results.intervals import Interval, mean_interval
+from jobs.pipeline.results.intervals import (
+    Interval,
+    estimate_mean,
+    estimate_means,
+    mean_interval,
+)
 from tests.benchmarks.coverage import share_held
 
 Z = 1.959964
@@ -227,3 +232,19 @@ def test_how_many_concepts_are_drawn_at_once_changes_nothing(
     monkeypatch.setattr(intervals, "DRAWS_AT_ONCE", 1)
     intervals._draws.cache_clear()
     assert ends(mean_interval(sums, counts)) == pytest.approx(ends(at_once), rel=1e-12)
+
+
+@pytest.mark.parametrize("concepts", [3, 12, 60, 1_000])
+def test_many_means_at_once_have_the_estimates_that_each_has(concepts: int) -> None:
+    values = np.random.default_rng(7).lognormal(size=(150, concepts))
+    values[3] = 0.5
+    ones = np.ones(concepts, int)
+    for row, found in zip(values[::30], estimate_means(values)[::30], strict=True):
+        alone = estimate_mean(row, ones)
+        assert (found.mean, found.standard_error) == pytest.approx(
+            (alone.mean, alone.standard_error), rel=1e-9
+        )
+        for level in (0.9, 0.95, 0.975):
+            assert ends(found.interval(level)) == pytest.approx(ends(alone.interval(level)))
+    same = estimate_means(values)[3]
+    assert ends(same.interval()) == (0.5, 0.5)

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
-import numpy as np
 
 from jobs.pipeline.results.comparison.concepts import Tested, concept_changes, tag_changes
 from jobs.pipeline.results.comparison.pairing import PRODUCT, Differences, Pairs, Side, make_pairs
@@ -34,7 +33,7 @@ from jobs.pipeline.results.comparison.verdict import (
     sign_flip_p,
     worst,
 )
-from jobs.pipeline.results.intervals import Estimate, Interval, estimate_mean
+from jobs.pipeline.results.intervals import Estimate, Interval
 
 LOWER_IS_BETTER = frozenset({"cp.leak"})
 """Columns of which a rise is the bad news."""
@@ -161,7 +160,7 @@ def gather(
     return Evidence(
         *names,
         pairs,
-        {column: _estimate(pairs.columns[column]) for column in rules.columns},
+        {column: pairs.columns[column].estimate() for column in rules.columns},
         {column: concept_changes(pairs.columns[column]) for column in rules.columns},
         tags,
         found,
@@ -192,7 +191,7 @@ def _column(
     evidence: Evidence, column: str, rules: Rules, decision: Decision | None, first: float
 ) -> ColumnVerdict:
     estimate, differences = evidence.estimates[column], evidence.differences(column)
-    means = differences.mean[differences.n > 0]
+    means = differences.known
     is_sign_flip = len(means) < SIGN_FLIPS_BELOW
     known = differences.baseline[differences.n > 0]
     return ColumnVerdict(
@@ -209,9 +208,3 @@ def _column(
         baseline=float(known.mean()) if len(known) else math.nan,
         n_pairs=int(differences.n.sum()),
     )
-
-
-def _estimate(differences: Differences) -> Estimate:
-    """Over concepts, each counting once."""
-    means = differences.mean[differences.n > 0]
-    return estimate_mean(means, np.ones(len(means)))

@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from jobs.pipeline.results.intervals import ROUNDING
+from jobs.pipeline.results.intervals import ROUNDING, Estimate, estimate_mean
 from jobs.pipeline.run.rows import OK
 from jobs.pipeline.run.scores import quoted
 
@@ -64,6 +64,15 @@ class Differences:
     """(G,) of that variance, which is the variance of `mean`."""
     df: np.ndarray
     """(G,) of `variance`: one less than the prompts, or pairs."""
+
+    @property
+    def known(self) -> np.ndarray:
+        """The mean differences of the concepts that have one."""
+        return self.mean[self.n > 0]
+
+    def estimate(self) -> Estimate:
+        """The mean over concepts, each counting once, and how sure it is."""
+        return estimate_mean(self.known, np.ones(len(self.known)))
 
 
 @dataclass(frozen=True)
@@ -246,6 +255,47 @@ def _have_ids(connection: duckdb.DuckDBPyConnection, baseline: Side, candidate: 
         == [(True,)]
         for side in (baseline, candidate)
     )
+
+
+def difference_sums(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Of each prompt that has a pair, what the last pairing added up, in order of the concepts.
+
+    `concept`, `n` pairs, and of column i the number of its differences `n_i`, their sum `s_i` and
+    sum of squares `q_i`.
+    """
+    sums = ", ".join(f"{name}_{i}" for i in range(len(columns)) for name in ("n", "s", "q"))
+    return _arrays(
+        connection.sql(
+            f"SELECT concept, n_pairs AS n, {sums} FROM prompts WHERE n_pairs > 0 "
+            "ORDER BY concept, prompt"
+        )
+    )
+
+
+def score_sums(
+    connection: duckdb.DuckDBPyConnection, side: Side, columns: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """As `difference_sums`, of one model's scores and rows."""
+    prompt = BY_ID if _have_ids(connection, side, side) else BY_TEXT
+    sums = "".join(
+        f", count({value}) AS n_{i}, sum({value}) AS s_{i}, sum({value} * ({value})) AS q_{i}"
+        for i, value in enumerate(map(value_of, columns))
+    )
+    return _arrays(
+        connection.sql(
+            f"""SELECT concept, count(*) AS n {sums} FROM {side.view}
+            WHERE {_is_keyed(side, "")} GROUP BY concept, {prompt} ORDER BY concept, {prompt}""",
+            params={"ok": OK, side.view: side.model},
+        )
+    )
+
+
+def _arrays(found: duckdb.DuckDBPyRelation) -> dict[str, np.ndarray]:
+    table = found.to_arrow_table()
+    numbers = {name: floats(table[name]) for name in table.column_names if name != "concept"}
+    return {"concept": np.array(table["concept"].to_pylist(), dtype=object), **numbers}
 
 
 def value_of(column: str) -> str:

@@ -1,0 +1,100 @@
+"""Two runs opened side by side, and which of their models belong together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import duckdb
+
+from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.run.scores import Scores
+from jobs.pipeline.storage.retry import reason_of
+
+MEMORY_LIMIT = "2500MB"
+"""Of DuckDB, which spills what is more."""
+
+Answer = TypeVar("Answer")
+
+
+def ask_both(
+    before: Scores, after: Scores, ask: Callable[[duckdb.DuckDBPyConnection], Answer]
+) -> Answer:
+    """The answer of `ask(connection)`, which has the views `baseline` and `candidate`.
+
+    Raises:
+        StorageError: a part cannot be read.
+    """
+
+    def of_sources(baseline: str, candidate: str) -> Answer:
+        with _connected() as connection:
+            connection.execute(f"CREATE TEMP VIEW baseline AS {baseline}")
+            connection.execute(f"CREATE TEMP VIEW candidate AS {candidate}")
+            return ask(connection)
+
+    try:
+        if before.parts == after.parts:
+            return before.query(lambda source: of_sources(source, source))
+        return before.query(lambda first: after.query(lambda second: of_sources(first, second)))
+    except duckdb.Error as error:
+        # What went wrong in reading comes through DuckDB, which wraps it in errors of its own.
+        raise StorageError("baseline and candidate", reason_of(error)) from error
+
+
+def models_of(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    """In order; rows without a model are those whose JSON could not be read."""
+    found = connection.execute(
+        f"SELECT DISTINCT model FROM {view} WHERE model IS NOT NULL ORDER BY model"
+    ).fetchall()
+    return [model for (model,) in found]
+
+
+def matched_models(
+    before: Sequence[str], after: Sequence[str], old: str | None, new: str | None
+) -> list[tuple[str, str]]:
+    """The models that are compared, the baseline's first.
+
+    A run of one model is that model, whatever its name. Of several and none named, those of one
+    name go together.
+
+    Args:
+        before, after: models of the two runs.
+        old, new: named ones.
+
+    Raises:
+        CallError: a model that is not there, or none goes with another.
+    """
+    for name, model, models in (("baseline", old, before), ("candidate", new, after)):
+        if model is not None and model not in models:
+            raise CallError(f"{name}_model={model}: the {name} has {_listed(models)}")
+    if old is None and new is None and not len(before) == len(after) == 1:
+        pairs = [(model, model) for model in before if model in after]
+    else:
+        first = old or (before[0] if len(before) == 1 else new)
+        second = new or (after[0] if len(after) == 1 else first)
+        pairs = [(str(first), str(second))] if first in before and second in after else []
+    if not pairs:
+        raise CallError(
+            f"no two models go together: the baseline has {_listed(before)}, the candidate "
+            f"{_listed(after)}; name baseline_model= and candidate_model="
+        )
+    return pairs
+
+
+@contextmanager
+def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        tempfile.TemporaryDirectory(prefix="compare-") as spill,
+        duckdb.connect(
+            ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
+        ) as connection,
+    ):
+        # It would go to stdout, which is for the result.
+        connection.execute("SET enable_progress_bar = false")
+        yield connection
+
+
+def _listed(models: Sequence[str]) -> str:
+    return ", ".join(models) or "no model"
