@@ -19,7 +19,7 @@ from jobs.pipeline.command.messages import printable
 from jobs.pipeline.planning import ColumnPlan, Plan, PlanConfig, plan
 from jobs.pipeline.results.curve import curves
 from jobs.pipeline.results.sample_size import Design, detectable
-from jobs.pipeline.storage.filesystem import join, open_filesystem, refuse_memory
+from jobs.pipeline.storage.filesystem import join, open_filesystem, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.writing import write_in_one_step
 
@@ -36,7 +36,7 @@ def plan_command(config: PlanConfig, as_json: bool) -> int:
     With a second run of the same model and other seeds it proposes the margins of the gate.
     """
     if config.out is not None:
-        refuse_memory(config.out, "out")
+        refuse_for_results(config.out, "out")
     found = plan(config)
     text = json.dumps(found.document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if config.out is not None:
