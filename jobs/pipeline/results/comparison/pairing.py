@@ -137,7 +137,8 @@ class _Totals:
     only_candidate: int
     changed_prompts: int
     of_baseline: int
-    """Rows of the baseline that came out of the join."""
+    """Rows of the baseline that came out of the join, each as often as it did."""
+    of_candidate: int
 
     @property
     def are_enough(self) -> bool:
@@ -161,55 +162,67 @@ def join_by(
         tag: SQL of a row's tag; rows where it is null are left out. Empty: there is none.
     """
     if level == "seed":
-        # Nearly always the candidate has one row a key, and to average its duplicates would take a
-        # third of the time. Where it has several, the baseline's rows come out of the join again.
-        totals = _join_averaged(connection, baseline, candidate, columns, level, tag, False)
-        if totals.of_baseline == _count_keyed(connection, baseline, tag):
+        # Nearly always a key has one row, and to average duplicates takes as long as to join. Where
+        # one has several, rows come out of the join more than once; how many is then limited to
+        # what rows without duplicates can give, so that it ends.
+        sides = (baseline, candidate)
+        n_rows = tuple(_count_keyed(connection, side, tag) for side in sides)
+        totals = _join_once(connection, baseline, candidate, columns, level, tag, sum(n_rows))
+        if (totals.of_baseline, totals.of_candidate) == n_rows:
             return totals
-    return _join_averaged(connection, baseline, candidate, columns, level, tag, True)
+    return _join_once(connection, baseline, candidate, columns, level, tag, None)
 
 
-def _join_averaged(
+def _join_once(
     connection: duckdb.DuckDBPyConnection,
     baseline: Side,
     candidate: Side,
     columns: Sequence[str],
     level: str,
     tag: str,
-    has_duplicates: bool,
+    most_rows: int | None,
 ) -> _Totals:
+    """Join rows as they are, of which `most_rows` come out at most; None averages them first."""
     by_id = _have_ids(connection, baseline, candidate)
-    of_baseline = _keyed(baseline, columns, level, tag, by_id, True)
-    of_candidate = _keyed(candidate, columns, level, tag, by_id, has_duplicates)
+    averages = most_rows is None
+    of_baseline, of_candidate = (
+        _keyed(side, columns, level, tag, by_id, averages) for side in (baseline, candidate)
+    )
     sums = "".join(
-        f""", count(c.v_{i} - b.v_{i}) AS n_{i}, sum(c.v_{i} - b.v_{i}) AS s_{i},
-        sum((c.v_{i} - b.v_{i}) * (c.v_{i} - b.v_{i})) AS q_{i},
-        sum(b.v_{i}) FILTER (c.v_{i} IS NOT NULL) AS b_{i}"""
+        f""", count(c_{i} - b_{i}) AS n_{i}, sum(c_{i} - b_{i}) AS s_{i},
+        sum((c_{i} - b_{i}) * (c_{i} - b_{i})) AS q_{i},
+        sum(b_{i}) FILTER (c_{i} IS NOT NULL) AS b_{i}"""
         for i in range(len(columns))
     )
+    values = "".join(f", b.v_{i} AS b_{i}, c.v_{i} AS c_{i}" for i in range(len(columns)))
     keys = [*KEYS, "tag"] if tag else KEYS
     groups = ", ".join(key for key in keys if key != "seed")
-    changed = "b.text <> c.text" if by_id else "FALSE"
+    changed = "b_text <> c_text" if by_id else "FALSE"
+    limit = "" if averages else f"LIMIT {most_rows}"
     # USING, and a key that is never null: joins on IS NOT DISTINCT FROM take half as long again.
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE prompts AS SELECT {groups},
-            count(*) FILTER (b.rows > 0 AND c.rows > 0) AS n_pairs,
-            sum(b.rows) AS of_baseline,
-            sum(b.rows) FILTER (c.rows IS NULL) AS only_baseline,
-            sum(c.rows) FILTER (b.rows IS NULL) AS only_candidate,
+            count(*) FILTER (b_rows > 0 AND c_rows > 0) AS n_pairs,
+            sum(b_rows) AS of_baseline, sum(c_rows) AS of_candidate,
+            sum(b_rows) FILTER (c_rows IS NULL) AS only_baseline,
+            sum(c_rows) FILTER (b_rows IS NULL) AS only_candidate,
             count(*) FILTER ({changed}) AS changed {sums}
-        FROM ({of_baseline}) b FULL OUTER JOIN ({of_candidate}) c USING ({", ".join(keys)})
-        GROUP BY {groups}""",
+        FROM (
+            SELECT {groups}, b.rows AS b_rows, c.rows AS c_rows, b.text AS b_text,
+                c.text AS c_text {values}
+            FROM ({of_baseline}) b FULL OUTER JOIN ({of_candidate}) c USING ({", ".join(keys)})
+            {limit}
+        ) GROUP BY {groups}""",
         {"ok": OK, "baseline": baseline.model, "candidate": candidate.model},
     )
-    names = ("n_pairs", "only_baseline", "only_candidate", "changed", "of_baseline")
+    names = ("n_pairs", "only_baseline", "only_candidate", "changed", "of_baseline", "of_candidate")
     added = ", ".join(f"coalesce(sum({name}), 0)::BIGINT" for name in names)
     [totals] = connection.execute(f"SELECT {added} FROM prompts").fetchall()
     return _Totals(*totals)
 
 
 def _keyed(
-    side: Side, columns: Sequence[str], level: str, tag: str, by_id: bool, has_duplicates: bool
+    side: Side, columns: Sequence[str], level: str, tag: str, by_id: bool, averages: bool
 ) -> str:
     """A SELECT of a row a key, with the means of its rows' values; or of the rows as they are."""
     shared = LEVELS[level]
@@ -222,7 +235,7 @@ def _keyed(
     values = {"rows": "1", "text": "hash(prompt)" if by_id and "prompt" in shared else "0"}
     values |= {f"v_{i}": value_of(column) for i, column in enumerate(columns)}
     groups = ""
-    if has_duplicates:
+    if averages:
         combine = {"rows": "count", "text": "min"}
         values = {name: f"{combine.get(name, 'avg')}({of})" for name, of in values.items()}
         groups = f"GROUP BY {', '.join(str(place + 1) for place in range(len(by)))}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import statistics
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -80,6 +81,16 @@ def test_several_rows_of_one_key_are_averaged_on_either_side() -> None:
         found = pairs_of(one, other)
         assert found.n_pairs == 2
         assert found.columns["cp"].mean == pytest.approx([-0.15 if flip else 0.15])
+
+
+def test_very_many_rows_of_one_key_are_averaged_in_a_moment() -> None:
+    # Joined as they are, they would be ten thousand million.
+    rows = [row("c", "p", 0, value % 2) for value in range(100_000)]
+    began = time.monotonic()
+    found = pairs_of(rows, [{**each, "cp": each["cp"] + 0.25} for each in rows])
+    assert time.monotonic() - began < 20
+    assert (found.n_pairs, found.n_unpaired) == (1, (0, 0))
+    assert found.columns["cp"].mean == pytest.approx([0.25])
 
 
 def test_rows_without_a_seed_or_a_prompt_are_of_one_key() -> None:
