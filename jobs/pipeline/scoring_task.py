@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
 from jobs.pipeline.cluster.tasks import map_on_cluster, object_store_bytes, run_on_cluster
-from jobs.pipeline.errors import CallError, Incomplete
+from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.results.summary import NothingCounts, Summary, summarise_run
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.fingerprint import FORMAT, Groups
@@ -74,7 +74,7 @@ class Scoring:
         self._columns = {
             group: each.columns_of(group) for each in self._asked for group in each.groups
         }
-        if config.overwrite or not RunDirectory(config.run).parts():
+        if config.overwrite or not _has_parts(RunDirectory(config.run)):
             metrics_for(self._asked, {c for columns in self._columns.values() for c in columns})
         self.left: Sequence[tuple[Shard, str]] = ()
         self._states: Mapping[str, PartState] = {}
@@ -308,6 +308,14 @@ class Scoring:
 
 def _load(plan: ScoringPlan, resources: Resources) -> ShardProcessor:
     return load_scorer(plan, resources.threads, resources.batch_size)
+
+
+def _has_parts(run: RunDirectory) -> bool:
+    """Whether it can be seen to have some; what is wrong with it is said where it is opened."""
+    try:
+        return bool(run.parts())
+    except StorageError:
+        return False
 
 
 def _refuse_shared(samples: Sequence[str], references: Sequence[str]) -> None:

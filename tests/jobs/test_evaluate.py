@@ -353,7 +353,7 @@ def test_a_shard_that_cannot_be_read_is_set_aside_and_tried_again_by_the_next_ca
         ("metric.fg_treshold=0.4", "unknown setting 'metric.fg_treshold'; did you mean"),
         ("metric.fg_threshold=2", "metric.fg_threshold=2.0: expected 0.0 to 1.0"),
         ("metric.masks=[given,grow:5]", "metric.masks=grow:5: no such mask"),
-        ("metric.extra=clip_i", "metric.extra=clip_i: no such metric"),
+        ("metric.extra=clip_x", "metric.extra=clip_x: no such metric"),
         ("workers.count=none", "workers.count=none: expected auto or a number"),
         ("ray.address=127.0.0.1:1", "ray.address=127.0.0.1:1: cannot join"),
         ("run=s4://bucket/run", "scheme not allowed"),

@@ -90,7 +90,8 @@ class ScriptedWorker:
         if fate == "disk full":
             raise CommitError("run=x", "cannot be written to: OSError: No space left on device")
         rows = [{"key": f"{number}/{i}", "shard": shard.url, "status": OK} for i in range(3)]
-        self._run.commit(shard, pa.Table.from_pylist(rows, schema=SCORES_SCHEMA), {})
+        table = pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)
+        self._run.commit(shard, table, {}, over=self._run.read_part(shard))
         if fate == DIE_COMMITTED:
             os._exit(1)
         return ShardReport(shard.id, RowCounts(ok=3), Timings(), None)
