@@ -17,6 +17,8 @@ from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import COMPARATORS, ComparatorSettings, load_comparator, make_comparators
 from tests.masc_core.comparators import checkpoints
 
+pytestmark = pytest.mark.slow
+
 WRITTEN: dict[str, Callable[[Path, int], None]] = {
     "clip_i": checkpoints.write_clip,
     "dino_i": checkpoints.write_dino,

@@ -16,6 +16,8 @@ from masc_core.protocol import NOTES
 from tests.masc_core.comparators.checkpoints import TEXT_LENGTH, write_clip
 from tests.masc_core.comparators.scoring import Sample, batches, encoded, loaded, scored
 
+pytestmark = pytest.mark.slow
+
 LONG = "a photograph of the teapot"
 
 

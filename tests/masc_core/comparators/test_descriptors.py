@@ -15,6 +15,8 @@ from torch import nn
 from tests.masc_core.comparators import checkpoints
 from tests.masc_core.comparators.scoring import Sample, batches, encoded, loaded, scored
 
+pytestmark = pytest.mark.slow
+
 Describe = Callable[[list[Image.Image]], torch.Tensor]
 
 

@@ -16,6 +16,8 @@ from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import ComparatorSettings, make_comparators
 from tests.masc_core.comparators.scoring import Sample, loaded, scored
 
+pytestmark = pytest.mark.slow
+
 is_installed = importlib.util.find_spec("dreamsim") is not None
 needs_package = pytest.mark.skipif(
     not is_installed, reason="no package dreamsim: pip install -e '.[dreamsim]'"

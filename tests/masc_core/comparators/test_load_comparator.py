@@ -11,6 +11,8 @@ from masc_core.comparators import load_comparator
 from tests.masc_core.comparators.checkpoints import write_clip, write_dino, write_siglip
 from tests.masc_core.comparators.scoring import Sample, loaded, scored
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -19,6 +19,8 @@ from masc_core.protocol import NOTES
 from tests.masc_core.comparators import checkpoints
 from tests.masc_core.comparators.scoring import Sample, batches, encoded, loaded, scored
 
+pytestmark = pytest.mark.slow
+
 AGGREGATORS = ("masked_maxcos", "global_maxcos", "weighted_maxcos", "recall_fg")
 
 

@@ -25,6 +25,8 @@ from tests.masc_core.segmenters.checkpoints import write_sam2_video, write_sam3_
 from tests.masc_core.segmenters.small import FIRST_NETWORK, TWO_STAGE, small_settings
 from tests.pictures import painted
 
+pytestmark = pytest.mark.slow
+
 IMAGE, _ = painted((90, 60), 0)
 
 PUBLISHED = {

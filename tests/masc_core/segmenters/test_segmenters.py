@@ -19,6 +19,8 @@ from tests.masc_core.segmenters.small import TWO_STAGE, small_settings
 from tests.photos import Photo
 from tests.pictures import painted
 
+pytestmark = pytest.mark.slow
+
 NEAR = 1e-4
 """Of a threshold: there a pixel may fall on either side."""
 
