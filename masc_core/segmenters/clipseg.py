@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from masc_core import defaults
 from masc_core.segmenters.pretrained import FromPretrained, PromptedImage, require_text
@@ -30,17 +30,9 @@ class ClipSeg(FromPretrained):
     model_class = "CLIPSegForImageSegmentation"
     processor_class = "CLIPSegProcessor"
     model_types = ("clipseg",)
+    thresholds = ("mask_threshold",)
     # 485 patches of width 768 with an inner layer of 3072, and the decoder's maps of 352 x 352.
     bytes_a_sample = 64 << 20
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Weights count by their content, not by where they lie."""
-        return {
-            "name": self.name,
-            "weights": self.checkpoint.weights,
-            "dtype": self.dtype,
-            "mask_threshold": self.mask_threshold,
-        }
 
     def prepare(self, image: Image.Image, text: str) -> PromptedImage:
         """Every text is padded to one length: attention is causal, so padding changes nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from masc_core import defaults
 from masc_core.segmenters import sam2
@@ -37,17 +37,7 @@ class GroundedSam2(sam2.DetectThenSegment):
     model_class = "GroundingDinoForObjectDetection"
     processor_class = "GroundingDinoProcessor"
     model_types = ("grounding-dino",)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Weights count by their content, not by where they lie."""
-        return {
-            "name": self.name,
-            "weights": self.checkpoint.weights,
-            "sam2_weights": self.sam2_checkpoint.weights,
-            "dtype": self.dtype,
-            "box_threshold": self.box_threshold,
-            "mask_threshold": self.mask_threshold,
-        }
+    thresholds = ("box_threshold", "mask_threshold")
 
     def prepare(self, image: Image.Image, text: str) -> sam2.BoxedImage:
         """The text in lower case, ending in a full stop, as the detector was trained.

@@ -59,32 +59,25 @@ class Pretrained:
         import torch
 
         from masc_core.encoder import best_device
+        from masc_core.loading import load_pretrained
         from masc_core.torchvision_compat import make_torchvision_importable
 
         make_torchvision_importable()
         import transformers
-        from safetensors import SafetensorError
 
         where, revision = checkpoint.name_or_path, checkpoint.revision
         try:
-            loaded, loading = getattr(transformers, model).from_pretrained(
-                where,
-                revision=revision,
-                dtype=torch.float32,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
+            loaded = load_pretrained(getattr(transformers, model), where, revision=revision)
+            # Without the last argument transformers may ask at the terminal whether to run code.
             self.processor = getattr(transformers, processor).from_pretrained(
-                where, revision=revision
+                where, revision=revision, trust_remote_code=False
             )
-        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+            reason = reason.removeprefix(f"{where}: ")
             raise CheckpointError(f"{where}: cannot be loaded: {reason}") from error
-        if missing := sorted(loading["missing_keys"]):
-            # transformers fills these with random numbers, and warns.
-            raise CheckpointError(f"{where}: {len(missing)} weights are missing: {missing[0]}, ...")
         self.device = best_device()
-        self.model = loaded.eval().requires_grad_(False).to(self.device)
+        self.model = loaded.to(self.device)
         self._dtype = getattr(torch, dtype)
         # A tokenizer is told in each call how to pad, which another thread must not see half done.
         self._tokenizing = Lock()
@@ -142,6 +135,7 @@ class Pretrained:
 class FromPretrained:
     """A segmenter whose first network is a checkpoint of one of transformers' own classes."""
 
+    name: ClassVar[str]
     model_class: ClassVar[str]
     processor_class: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
@@ -153,7 +147,19 @@ class FromPretrained:
     """Branch, tag or commit on the hub."""
     dtype: defaults.Dtype
 
+    thresholds: ClassVar[tuple[str, ...]]
+    """Its settings that change masks, beside the checkpoints and the dtype."""
+
     _network: Pretrained | None = None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `Segmenter.fingerprint`. Weights count by their content, not by where they lie."""
+        return {
+            "name": self.name,
+            "weights": self.checkpoint.weights,
+            "dtype": self.dtype,
+            **{name: getattr(self, name) for name in self.thresholds},
+        }
 
     @cached_property
     def checkpoint(self) -> Checkpoint:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class BoxedImage(PromptedImage):
     """float32 (3, h, w), on the CPU."""
 
 
-class DetectThenSegment(FromPretrained):
+class DetectThenSegment(FromPretrained, ABC):
     """A segmenter whose first network finds boxes, of which SAM 2 makes masks."""
 
     mask_threshold: float
@@ -48,9 +49,13 @@ class DetectThenSegment(FromPretrained):
     _sam2: Pretrained | None = None
     bytes_a_sample = BYTES_A_SAMPLE
 
+    @abstractmethod
     def detect(self, batch: Batch) -> list[torch.Tensor]:
         """The boxes of each image, (n, 4): left, top, right, bottom, in its own pixels."""
-        raise NotImplementedError
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `Segmenter.fingerprint`."""
+        return {**super().fingerprint(), "sam2_weights": self.sam2_checkpoint.weights}
 
     @cached_property
     def sam2_checkpoint(self) -> Checkpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from masc_core import defaults
 from masc_core.segmenters.pretrained import FromPretrained, PromptedImage, require_text
@@ -32,18 +32,9 @@ class Sam3(FromPretrained):
     model_class = "Sam3Model"
     processor_class = "Sam3Processor"
     model_types = ("sam3", "sam3_video")  # the released checkpoint holds a tracker of videos too
+    thresholds = ("score_threshold", "mask_threshold")
     # 5184 patches of width 1024, and 200 masks and maps of 256 channels of 288 x 288.
     bytes_a_sample = 1 << 30
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Weights count by their content, not by where they lie."""
-        return {
-            "name": self.name,
-            "weights": self.checkpoint.weights,
-            "dtype": self.dtype,
-            "score_threshold": self.score_threshold,
-            "mask_threshold": self.mask_threshold,
-        }
 
     def prepare(self, image: Image.Image, text: str) -> PromptedImage:
         """The text is padded to the length that its tower was trained with."""

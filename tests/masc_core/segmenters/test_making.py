@@ -9,9 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from masc_core.checkpoint import CheckpointError
 from masc_core.segmenters import SEGMENTERS, load_segmenter, make_segmenter, segment_image
+from tests.faults.serving import QuietHandler, served
 from tests.masc_core.segmenters import dark_places
 from tests.masc_core.segmenters.checkpoints import write_sam2_video, write_sam3_video
 from tests.masc_core.segmenters.small import FIRST_NETWORK, TWO_STAGE, small_settings
@@ -160,6 +159,22 @@ def test_a_checkpoint_of_another_kind_is_refused_by_name(
         segmenter.load()
 
 
+def test_code_that_a_checkpoint_brings_is_not_run(
+    checkpoints: Mapping[str, str], tmp_path: Path
+) -> None:
+    path = shutil.copytree(checkpoints["clipseg"], tmp_path / "clipseg")
+    own_code = {"AutoModel": "own_code.Model", "AutoProcessor": "own_code.Processor"}
+    for name in ("config.json", "preprocessor_config.json", "tokenizer_config.json"):
+        if (path / name).is_file():
+            config = json.loads((path / name).read_text())
+            (path / name).write_text(json.dumps({**config, "auto_map": own_code}))
+    marker = tmp_path / "was-run"
+    (path / "own_code.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    mask = load_segmenter("clipseg", name_or_path=str(path))(IMAGE, "dog")
+    assert mask.shape == (60, 90)
+    assert not marker.exists()
+
+
 def test_a_checkpoint_that_lacks_weights_is_refused(
     checkpoints: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -196,7 +211,7 @@ def test_a_checkpoint_that_is_neither_here_nor_cached_is_one_line(tmp_path: Path
     )
 
 
-class GatedHub(BaseHTTPRequestHandler):
+class GatedHub(QuietHandler):
     """A hub that says of every file what the real one says of a gated checkpoint's."""
 
     def do_HEAD(self) -> None:
@@ -209,21 +224,19 @@ class GatedHub(BaseHTTPRequestHandler):
 
 @pytest.mark.services
 def test_a_gated_checkpoint_says_how_to_get_it(tmp_path: Path) -> None:
-    hub = HTTPServer(("127.0.0.1", 0), GatedHub)
-    Thread(target=hub.serve_forever, daemon=True).start()
     code = "from masc_core.segmenters import load_segmenter; load_segmenter('sam3')"
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={
-            **{name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"},
-            "HF_HUB_CACHE": str(tmp_path),
-            "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    hub.shutdown()
+    with served(GatedHub) as port:
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            env={
+                **{name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"},
+                "HF_HUB_CACHE": str(tmp_path),
+                "HF_ENDPOINT": f"http://127.0.0.1:{port}",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert run.stderr.strip().splitlines()[-1] == (
         "masc_core.checkpoint.CheckpointError: facebook/sam3: gated; accept its licence on "
         "huggingface.co and log in (hf auth login)"
