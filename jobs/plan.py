@@ -9,13 +9,12 @@ import sys
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import EXIT_DONE
-from jobs.pipeline.command.messages import printable
+from jobs.pipeline.command.messages import console_for_results, printable
 from jobs.pipeline.planning import ColumnPlan, Plan, PlanConfig, plan
 from jobs.pipeline.results.curve import curves
 from jobs.pipeline.results.sample_size import Design, detectable
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 
 MOST_DESIGNS = 6
 """Printed of each column; all are in the JSON."""
-NO_EDGE = 1_000
 
 
 def plan_command(config: PlanConfig, as_json: bool) -> int:
@@ -77,7 +75,7 @@ def _figure(found: Plan) -> bytes:
 
 
 def _print(found: Plan) -> None:
-    console = Console(width=None if sys.stdout.isatty() else NO_EDGE, highlight=False)
+    console = console_for_results(highlight=False)
     of = "paired differences" if found.paired_by else "scores"
     size = found.size
     console.print(

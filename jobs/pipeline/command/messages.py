@@ -36,7 +36,12 @@ class MessageFormatter(logging.Formatter):
 
 
 NO_EDGE = 10_000
-"""Characters: a file or a pipe has no edge to fold at."""
+"""Characters, wider than any line."""
+
+
+def console_for_results(highlight: bool = True) -> Console:
+    """Stdout, as wide as it is; a file or a pipe has no edge to fold at."""
+    return Console(width=None if sys.stdout.isatty() else NO_EDGE, highlight=highlight)
 
 
 def print_lines(lines: Iterable[tuple[str, str]]) -> None:
@@ -46,4 +51,4 @@ def print_lines(lines: Iterable[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for what, text in lines:
         table.add_row(what, Text(printable(scrub(text))))
-    Console(width=None if sys.stdout.isatty() else NO_EDGE).print(table)
+    console_for_results().print(table)

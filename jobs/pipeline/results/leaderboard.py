@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import html
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +21,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from jobs.pipeline.command.messages import printable
+from jobs.pipeline.command.messages import NO_EDGE, console_for_results, printable
 
 UNKNOWN_MODEL = "(unknown)"
 """The name that rows without a model (their JSON could not be read) go under."""
 ABSENT = "–"  # noqa: RUF001 - the dash of a table, not a minus
-NO_EDGE = 1_000
 PRODUCT = "CP×PF"  # noqa: RUF001 - a product
 INDENT = "   "
 RANKED_BY_SUM = (
@@ -61,8 +59,7 @@ def print_leaderboard(
     model: pa.Table, further: Sequence[str] = (), groups: Groups = NO_GROUPS
 ) -> None:
     """Print the `model` table of a summary on stdout; a file or a pipe has no edge to fold at."""
-    width = None if sys.stdout.isatty() else NO_EDGE
-    Console(width=width).print(leaderboard(model, further, groups), crop=False)
+    console_for_results().print(leaderboard(model, further, groups), crop=False)
 
 
 def ranked_models(model: pa.Table) -> list[str | None]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.results import intervals, leaderboard
 from jobs.pipeline.results.aggregation import add_up, group_by, select_cells
+from jobs.pipeline.results.database import connected
 from jobs.pipeline.results.duplicates import Duplicates, find_duplicates
 from jobs.pipeline.results.groups import groups_of
 from jobs.pipeline.results.notes import notes_of_names, notes_of_rows, notes_of_values
@@ -239,14 +239,7 @@ def _named(texts: list[str]) -> str:
 def _summarise(scores: Scores, stale: list[str], is_of_many: bool, source: str) -> Summary:
     """The summary of the rows that the SELECT `source` gives."""
     columns = scores.score_columns
-    with (
-        tempfile.TemporaryDirectory(prefix="reduce-") as spill,
-        duckdb.connect(
-            ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
-        ) as connection,
-    ):
-        # It would go to stdout, which is for the result.
-        connection.execute("SET enable_progress_bar = false")
+    with connected(MEMORY_LIMIT) as connection:
         connection.execute(f"CREATE TEMP VIEW scores AS {source}")
         duplicates = find_duplicates(connection, scores.n_rows, by_model=is_of_many)
         cells = select_cells(connection, columns)

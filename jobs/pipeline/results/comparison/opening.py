@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import duckdb
 
 from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.results.database import connected
 from jobs.pipeline.run.scores import Scores
 from jobs.pipeline.storage.retry import reason_of
 
@@ -29,7 +28,7 @@ def ask_both(
     """
 
     def of_sources(baseline: str, candidate: str) -> Answer:
-        with _connected() as connection:
+        with connected(MEMORY_LIMIT) as connection:
             connection.execute(f"CREATE TEMP VIEW baseline AS {baseline}")
             connection.execute(f"CREATE TEMP VIEW candidate AS {candidate}")
             return ask(connection)
@@ -81,19 +80,6 @@ def matched_models(
             f"{_listed(after)}; name baseline_model= and candidate_model="
         )
     return pairs
-
-
-@contextmanager
-def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
-    with (
-        tempfile.TemporaryDirectory(prefix="compare-") as spill,
-        duckdb.connect(
-            ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
-        ) as connection,
-    ):
-        # It would go to stdout, which is for the result.
-        connection.execute("SET enable_progress_bar = false")
-        yield connection
 
 
 def _listed(models: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.pipeline.command.messages import printable
+from jobs.pipeline.command.messages import console_for_results, printable
 from jobs.pipeline.results.comparison import wording
 from jobs.pipeline.results.comparison.comparing import ColumnVerdict, Comparison, Rules
 from jobs.pipeline.results.comparison.verdict import Verdict
@@ -23,14 +22,13 @@ COLOURS = {
     Verdict.REGRESSED: "red",
 }
 FOREST_WIDTH = 33
-NO_EDGE = 1_000
 
 
 def print_comparisons(
     comparisons: Sequence[Comparison], rules: Rules, unmatched: Mapping[str, Sequence[str]]
 ) -> None:
     """Print all comparisons on stdout; a file or a pipe has no edge to fold at."""
-    console = Console(width=None if sys.stdout.isatty() else NO_EDGE, highlight=False)
+    console = console_for_results(highlight=False)
     for comparison in comparisons:
         _print(console, comparison, rules.confidence)
     for side, models in unmatched.items():
