@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig, number_or_auto
+from jobs.pipeline.cluster.config import (
+    LimitsConfig,
+    RayConfig,
+    WorkersConfig,
+    check_workers_and_limits,
+    require_in_range,
+)
 from jobs.pipeline.cluster.running import Outcome, run_shard_job
 from jobs.pipeline.command.settings import section, setting, table
 from jobs.pipeline.dry_run import Look, look_at
@@ -70,20 +76,11 @@ def check(config: EvaluateConfig) -> None:
         CallError: a value out of range.
     """
     refuse_for_results(config.run, "run")
-    for name, value, least, most in (
+    require_in_range(
         ("encoder.max_num_patches", config.encoder.max_num_patches, 1, 2**16),
         ("metric.fg_threshold", config.metric.fg_threshold, 0.0, 1.0),
         ("metric.min_fg_fraction", config.metric.min_fg_fraction, 0.0, 1.0),
-        ("limits.max_error_rate", config.limits.max_error_rate, 0.0, 1.0),
-        ("limits.max_shard_attempts", config.limits.max_shard_attempts, 1, 100),
-        ("limits.max_image_pixels", config.limits.max_image_pixels, 1, 2**40),
-        ("limits.grace_seconds", config.limits.grace_seconds, 0.0, 86_400.0),
-    ):
-        if not least <= value <= most:
-            raise CallError(f"{name}={value}: expected {least} to {most}")
+    )
     if config.limit is not None and config.limit < 1:
         raise CallError(f"limit={config.limit}: expected 1 or more, or null for all")
-    number_or_auto(config.workers.count, "workers.count", least=1)
-    number_or_auto(config.workers.gpus, "workers.gpus", least=0)
-    number_or_auto(config.workers.cpus, "workers.cpus", least=1)
-    number_or_auto(config.workers.batch_size, "workers.batch_size", least=1)
+    check_workers_and_limits(config.workers, config.limits)

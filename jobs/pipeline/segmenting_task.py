@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig, number_or_auto
+from jobs.pipeline.cluster.config import (
+    LimitsConfig,
+    RayConfig,
+    WorkersConfig,
+    check_workers_and_limits,
+    require_in_range,
+)
 from jobs.pipeline.cluster.running import Outcome, run_shard_job
 from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
 from jobs.pipeline.command.settings import section, setting
@@ -220,20 +226,11 @@ def check(config: SegmentConfig) -> None:
         check_mask_name(config.member)
     except ValueError as error:
         raise CallError(f"member={error}") from error
-    for name, value, least, most in (
+    require_in_range(
         ("preview", config.preview, 0, 1000),
-        ("limits.max_error_rate", config.limits.max_error_rate, 0.0, 1.0),
         ("limits.max_empty_rate", config.limits.max_empty_rate, 0.0, 1.0),
-        ("limits.max_shard_attempts", config.limits.max_shard_attempts, 1, 100),
-        ("limits.max_image_pixels", config.limits.max_image_pixels, 1, 2**40),
-        ("limits.grace_seconds", config.limits.grace_seconds, 0.0, 86_400.0),
-    ):
-        if not least <= value <= most:
-            raise CallError(f"{name}={value}: expected {least} to {most}")
-    number_or_auto(config.workers.count, "workers.count", least=1)
-    number_or_auto(config.workers.gpus, "workers.gpus", least=0)
-    number_or_auto(config.workers.cpus, "workers.cpus", least=1)
-    number_or_auto(config.workers.batch_size, "workers.batch_size", least=1)
+    )
+    check_workers_and_limits(config.workers, config.limits)
 
 
 def _refuse_collisions(shards: Sequence[Shard], out: SegmentedDirectory) -> None:

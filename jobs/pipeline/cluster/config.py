@@ -35,6 +35,35 @@ class LimitsConfig:
     )
 
 
+def check_workers_and_limits(workers: WorkersConfig, limits: LimitsConfig) -> None:
+    """What types alone cannot say of them.
+
+    Raises:
+        CallError: a value out of range.
+    """
+    require_in_range(
+        ("limits.max_error_rate", limits.max_error_rate, 0.0, 1.0),
+        ("limits.max_shard_attempts", limits.max_shard_attempts, 1, 100),
+        ("limits.max_image_pixels", limits.max_image_pixels, 1, 2**40),
+        ("limits.grace_seconds", limits.grace_seconds, 0.0, 86_400.0),
+    )
+    number_or_auto(workers.count, "workers.count", least=1)
+    number_or_auto(workers.gpus, "workers.gpus", least=0)
+    number_or_auto(workers.cpus, "workers.cpus", least=1)
+    number_or_auto(workers.batch_size, "workers.batch_size", least=1)
+
+
+def require_in_range(*settings: tuple[str, float, float, float]) -> None:
+    """Names of settings, their values, and the least and most that these may be.
+
+    Raises:
+        CallError: one is out of its range.
+    """
+    for name, value, least, most in settings:
+        if not least <= value <= most:
+            raise CallError(f"{name}={value}: expected {least} to {most}")
+
+
 def number_or_auto(value: float | str, name: str, least: float) -> float | None:
     """The number, or None for "auto".
 
