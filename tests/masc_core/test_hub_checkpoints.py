@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.faults.serving import QuietHandler, served
 
 pytestmark = pytest.mark.services
 
@@ -59,7 +59,7 @@ class Hub:
 def hub(tmp_path: Path) -> Iterator[Hub]:
     hub = Hub(tmp_path / "cache")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_HEAD(self) -> None:
             self.answer()
 
@@ -81,16 +81,9 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
             self.end_headers()
             return content or b""
 
-        def log_message(self, format: str, *values: object) -> None:
-            """Not on the tests' stderr."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        hub.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with served(Handler) as port:
+        hub.port = port
         yield hub
-        server.shutdown()
-        thread.join()
 
 
 def test_a_checkpoint_is_known_by_its_commit(hub: Hub) -> None:

@@ -7,10 +7,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +16,7 @@ import pytest
 
 from jobs.pipeline.storage.streams import STREAM_BLOCK_SIZE
 from tests.commands import Run
+from tests.faults.serving import QuietHandler, served
 
 pytestmark = pytest.mark.services
 
@@ -109,7 +108,7 @@ class Hub:
 def hub() -> Iterator[Hub]:
     hub = Hub()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             status, code, answer = hub.answer(urlsplit(self.path).path)
             body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
@@ -124,16 +123,9 @@ def hub() -> Iterator[Hub]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *values: Any) -> None:
-            """Not on the tests' stderr."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        hub.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with served(Handler) as port:
+        hub.port = port
         yield hub
-        server.shutdown()
-        thread.join()
 
 
 def described(url: str, content: bytes) -> list[Any]:
