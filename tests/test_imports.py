@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     {"masc_core"},
-    {"jobs.pipeline.errors"},
+    {"jobs.pipeline.errors", "jobs.pipeline.threads"},
     {"jobs.pipeline.storage"},
     {"jobs.pipeline.command"},
     {"jobs.pipeline.shards"},
@@ -26,10 +26,10 @@ FLOORS = (
     {
         "jobs.pipeline.cluster",
         "jobs.pipeline.scoring",
+        "jobs.pipeline.segmenting",
         "jobs.pipeline.results",
         "jobs.pipeline.datasets",
     },
-    {"jobs.pipeline.segmenting"},
     {"jobs.pipeline"},
     {"jobs.pages"},
     {"jobs.demo"},

@@ -75,7 +75,7 @@ class Scoring:
             group: each.columns_of(group) for each in self._asked for group in each.groups
         }
         if config.overwrite or not _has_parts(RunDirectory(config.run)):
-            metrics_for(self._asked, {c for columns in self._columns.values() for c in columns})
+            metrics_for(self._asked, frozenset().union(*self._columns.values()))
         self.left: Sequence[tuple[Shard, str]] = ()
         self._states: Mapping[str, PartState] = {}
         self._found: Groups = {}

@@ -17,11 +17,11 @@ from itertools import product
 from pathlib import Path
 
 from jobs.pipeline.cluster.allocator import ENVIRONMENT
-from jobs.pipeline.scoring.threads import MapInThreads, set_torch_threads, torch_threads
 from jobs.pipeline.shards.fields import GenerationFields, read_generation
 from jobs.pipeline.shards.images import decode_image, decode_mask
 from jobs.pipeline.shards.members import RawSample
 from jobs.pipeline.shards.reading import read_samples
+from jobs.pipeline.threads import MapInThreads, set_torch_threads, torch_threads
 from masc_core import MaSC, Prepared
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.workload import rendered, small_checkpoint, write_shards

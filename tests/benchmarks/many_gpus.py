@@ -28,6 +28,7 @@ from jobs.pipeline.run.rows import OK, SCORES_SCHEMA
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.versions import Version
 from tests.benchmarks.figures import Figure, at_most
+from tests.runs import open_for
 
 
 @ray.remote(concurrency_groups={"shards": 2, "progress": 1})  # type: ignore[call-overload]
@@ -109,7 +110,7 @@ def simulate(
     """
     n = n_nodes * gpus_a_node
     run = RunDirectory(str(folder / "many-gpus"))
-    run.open_for({}, overwrite=True)
+    open_for(run, {}, overwrite=True)
     gathering = Path(tempfile.mkdtemp())
     shards = [Shard(f"/shards/{i:06d}.tar", Version(0, "")) for i in range(n * n_each)]
     layout = Layout(n, 1, 0, None)

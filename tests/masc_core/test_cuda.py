@@ -12,13 +12,13 @@ import torch
 from jobs.pipeline.run.reports import RowCounts
 from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
-from jobs.pipeline.scoring.metrics import metrics_of
 from jobs.pipeline.scoring.plan import ScoringPlan
 from masc_core import Encoder, Generation, MaSC
 from masc_core.defaults import Dtype
 from masc_core.device import default_batch_size, upload
 from tests.commands import command, description_of, rows_of
 from tests.pictures import painted
+from tests.pipeline.scoring.asking import metrics_of
 from tests.pipeline.scoring.small_scorer import ready_scorer
 from tests.shards import generation, reference, write_tar
 

@@ -111,10 +111,10 @@ def run_shard_job(
         n_before = len(task.shards) - len(to_do)
         log.info("%d shards, %d of them %s before", len(task.shards), n_before, task.participle)
         record = RunRecord(run, task.described(), len(task.shards))
-        if not to_do and not task.needs_cluster():
-            return _finished(task, run, record)
-        has_begun = bool(to_do) and not task.needs_cluster()
-        if has_begun:
+        may_go_on = not task.needs_cluster()
+        if may_go_on:
+            if not to_do:
+                return _finished(task, run, record)
             record.write("running")
         try:
             with joined_cluster(ray.address, stop) as is_own:
@@ -123,19 +123,19 @@ def run_shard_job(
                 to_do = task.begin_on_cluster(run, to_do)
                 if not to_do:
                     return _finished(task, run, record)
-                if not has_begun:
-                    # Not before it is known that the run may go on: what it says is trusted.
+                if not may_go_on:
+                    # Not before that is known: what the record says is trusted.
                     record.write("running", **task.described())
-                    has_begun = True
+                    may_go_on = True
                 return _driven(task, run, to_do, workers, limits, stop, record)
         except CallError:
-            if has_begun:
+            if may_go_on:
                 record.write("stopped", **task.described())
             raise
         except (KeyboardInterrupt, Incomplete, StorageError) as error:
             # What stopped it may also keep the record from being written.
             with suppress(StorageError):
-                if has_begun and not lease.is_lost:
+                if may_go_on and not lease.is_lost:
                     record.write("stopped", **task.described())
             raise Incomplete(str(error) or "interrupted") from error
 

@@ -36,15 +36,19 @@ class ShardProcessor(Protocol):
     def device(self) -> str:
         """Where it computes, for the record."""
 
-    def read_input(self, url: str) -> tuple[Any, Any]:
-        """The first phase: of one of the job's inputs, what the driver is told, and what stays in
-        the object store for the workers."""
-
     def share(self, shared: Any, fetch: Callable[[int], Any]) -> None:
         """What `ShardJob.share` made of all answers; `fetch(i)` gets what was stored of input i."""
 
     def process(self, shard: Shard) -> ShardReport:
         """Do it to a shard, and commit the result; called from two threads at once."""
+
+
+class InputProcessor(ShardProcessor, Protocol):
+    """What a worker of a job with inputs has loaded."""
+
+    def read_input(self, url: str) -> tuple[Any, Any]:
+        """The first phase: of one of the job's inputs, what the driver is told, and what stays in
+        the object store for the workers."""
 
 
 class ShardJob(Protocol):
@@ -57,7 +61,8 @@ class ShardJob(Protocol):
     inputs_setting: str
     """The setting that named them, for messages."""
     load: Callable[[Resources], ShardProcessor]
-    """Called in every worker, which imports what it needs there.
+    """Called in every worker, which imports what it needs there. A job with inputs gives an
+    `InputProcessor`.
 
     Raises `CallError` where what it needs cannot be loaded."""
 

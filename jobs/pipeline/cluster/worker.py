@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import ray
 
 from jobs.pipeline.cluster import allocator
 from jobs.pipeline.cluster.layout import Layout
-from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
+from jobs.pipeline.cluster.shard_job import InputProcessor, Resources, ShardProcessor
 from jobs.pipeline.run.reports import RowCounts, ShardReport
 from jobs.pipeline.run.shard import Shard
 
@@ -62,7 +62,7 @@ class Worker:
 
     def read_input(self, url: str) -> tuple[Any, Any]:
         """Read an input of the first phase: the answer, and what is stored, as two objects."""
-        return self._loaded.read_input(url)
+        return cast(InputProcessor, self._loaded).read_input(url)
 
     def share(self, shared: Any, stored: list[Any]) -> None:
         """Begin with what all workers share; `stored` are Ray's references, an input each."""

@@ -55,15 +55,6 @@ class RunDirectory:
         self._seen: dict[str, Groups] = {}
         """The fingerprints that were found in it, each once, by their JSON."""
 
-    def open_for(self, groups: Groups, overwrite: bool) -> None:
-        """Make sure that it can be written to, and that `run.json` names no other configuration.
-
-        Raises:
-            CallError: it does, naming the keys that differ; or the place cannot be written to.
-        """
-        self.open(overwrite)
-        self.require_same(groups)
-
     def open(self, overwrite: bool) -> None:
         """Make sure that it can be written to, and note what `run.json` says.
 
@@ -85,10 +76,6 @@ class RunDirectory:
         described = self.read_description()
         if described is not None:
             self._note(groups_of(described.get("fingerprint"), described.get("format", 1)))
-
-    def has_results(self) -> bool:
-        """Whether something was found in it that was made before."""
-        return bool(self._seen)
 
     def found_groups(self) -> dict[str, Any]:
         """The fingerprint of each group that was found in it so far."""
@@ -149,19 +136,6 @@ class RunDirectory:
             self._remove("driver.json")
         else:
             self._write("driver.json", _json(document), attempts=1)
-
-    def still_to_do(self, shards: Iterable[Shard], groups: Groups) -> list[Shard]:
-        """The shards without a part, or whose part was made from another version of them.
-
-        Raises:
-            CallError: a part was made by another configuration.
-        """
-        candidates = list(shards)
-        states = self.states(shard.id for shard in candidates)
-        self.require_same(groups)
-        to_do = [s for s in candidates if s.id not in states or not states[s.id].is_of(s)]
-        self.forget_failures({shard.id for shard in candidates} - {shard.id for shard in to_do})
-        return to_do
 
     def states(self, shard_ids: Iterable[str] | None = None) -> dict[str, PartState]:
         """What the parts hold, by the ids of their shards; those that are no Parquet are left out.

@@ -15,7 +15,7 @@ import torch
 
 from jobs.pipeline.run.reports import Timings
 from jobs.pipeline.scoring.batches import batches_of_one_bucket
-from jobs.pipeline.scoring.threads import MapInThreads, torch_threads
+from jobs.pipeline.threads import MapInThreads, torch_threads
 from masc_core.device import default_batch_size, release_cached_memory, upload
 from masc_core.protocol import Batch, Metric, PreparedSample
 

@@ -49,6 +49,11 @@ class Asked:
     problem: str | None = None
     """Why it cannot compute."""
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Of all its groups."""
+        return frozenset().union(*map(self.columns_of, self.groups))
+
     def columns_of(self, group: str) -> frozenset[str]:
         """What the group holds, as far as that is known."""
         if self.metric is None:
@@ -97,20 +102,6 @@ def metrics_asked(
     return tuple(asked)
 
 
-def metrics_of(
-    encoder: EncoderConfig,
-    metric: MetricConfig,
-    comparators: Mapping[str, ComparatorConfig] | None = None,
-) -> tuple[Metric, ...]:
-    """All that are asked for, to compute all of their columns.
-
-    Raises:
-        CallError: as `metrics_asked`; or one of them cannot compute.
-    """
-    asked = metrics_asked(encoder, metric, comparators or {}, 1)
-    return metrics_for(asked, {column for each in asked for column in _all_columns(each)})
-
-
 def metrics_for(asked: Sequence[Asked], columns: Collection[str]) -> tuple[Metric, ...]:
     """The metrics that compute these columns, and no others: not even what comes for little.
 
@@ -119,10 +110,10 @@ def metrics_for(asked: Sequence[Asked], columns: Collection[str]) -> tuple[Metri
     """
     metrics: list[Metric] = []
     for each in asked:
-        own = _all_columns(each) if each.metric is None else each.metric.columns
+        own = each.columns
         if MASC in each.groups:
-            own = [*own, *(name for name in columns if is_masc_column(name))]
-        if not set(own) & set(columns):
+            own |= {name for name in columns if is_masc_column(name)}
+        if own.isdisjoint(columns):
             continue
         if each.problem is not None or each.metric is None:
             raise CallError(each.problem or f"{each.groups[0]}: cannot be used")
@@ -165,10 +156,6 @@ def completed(asked: Groups, found: Groups) -> dict[str, Fingerprint]:
 def uses_masks(name: str) -> bool:
     """Whether a comparator aggregates patch tokens by their masks, `cp.AGGREGATOR@BACKBONE`."""
     return "@" in name
-
-
-def _all_columns(asked: Asked) -> list[str]:
-    return [column for group in asked.groups for column in asked.columns_of(group)]
 
 
 def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfig]) -> None:

@@ -17,7 +17,6 @@ import torch
 from jobs.pipeline.errors import CommitError, SampleError, StorageError
 from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
 from jobs.pipeline.run.shard import Shard, require_version
-from jobs.pipeline.scoring.threads import MapInThreads, torch_threads
 from jobs.pipeline.segmenting.batches import batches_within_reach
 from jobs.pipeline.segmenting.commits import SegmentedDirectory
 from jobs.pipeline.segmenting.coverage import SegmentedCounts
@@ -35,6 +34,7 @@ from jobs.pipeline.storage.placing import placed_file
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 from jobs.pipeline.storage.streams import open_stream
+from jobs.pipeline.threads import MapInThreads, torch_threads
 from masc_core.device import default_batch_size, release_cached_memory, upload
 from masc_core.protocol import Batch, PreparedSample
 
@@ -99,10 +99,6 @@ class ShardSegmenter:
     def device(self) -> str:
         """Where the segmenter is."""
         return str(self._segmenter.device)
-
-    def read_input(self, url: str) -> tuple[Any, Any]:
-        """Segmenting has no first phase."""
-        raise NotImplementedError(f"{redact(url)}: segmenting shares nothing")
 
     def share(self, shared: Any, fetch: Callable[[int], Any]) -> None:
         """Nothing is shared."""

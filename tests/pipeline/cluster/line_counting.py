@@ -14,6 +14,7 @@ from jobs.pipeline.errors import Incomplete
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
 from jobs.pipeline.run.shard import Shard, find_shards
+from tests.runs import open_for, still_to_do
 
 POISON = "poison"
 """A line that no worker can bear."""
@@ -70,11 +71,11 @@ class LineCounting:
         return len(answers)
 
     def begin(self, run: RunDirectory) -> list[Shard]:
-        run.open_for(self._groups, overwrite=False)
+        open_for(run, self._groups, overwrite=False)
         return self.still_to_do(run, self.shards)
 
     def still_to_do(self, run: RunDirectory, shards: Sequence[Shard]) -> list[Shard]:
-        return run.still_to_do(shards, self._groups)
+        return still_to_do(run, shards, self._groups)
 
     def needs_cluster(self) -> bool:
         return False

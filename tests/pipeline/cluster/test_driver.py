@@ -31,6 +31,7 @@ from jobs.pipeline.run.rows import OK, SCORES_SCHEMA
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.versions import Version
 from tests.commands import rows_of
+from tests.runs import open_for
 
 SCORE, RAISE, DIE, DIE_COMMITTED = "score", "raise", "die", "die after the commit"
 LOST = "what was shared is lost"
@@ -138,7 +139,7 @@ def drive(
 ) -> Driver:
     """A driver that is about to score a shard a script."""
     directory = RunDirectory(str(run))
-    directory.open_for({}, overwrite=True)
+    open_for(directory, {}, overwrite=True)
     shards = [Shard(f"/{i}.tar", Version(1, "")) for i in range(len(script))]
 
     def start(layout: Layout) -> Any:

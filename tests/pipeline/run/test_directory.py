@@ -9,6 +9,7 @@ import pytest
 
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.directory import RunDirectory
+from tests.runs import open_for
 
 
 @pytest.mark.parametrize("fingerprint", [3, "text", ["a"], None])
@@ -17,12 +18,12 @@ def test_a_fingerprint_that_is_no_object_is_a_wrong_call(
 ) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"fingerprint": fingerprint}))
     with pytest.raises(CallError, match=r"run\.json has a fingerprint that is no JSON object"):
-        RunDirectory(str(tmp_path)).open_for({"encoder.weights": "w"}, overwrite=False)
+        open_for(RunDirectory(str(tmp_path)), {"encoder.weights": "w"}, overwrite=False)
 
 
 def test_a_run_is_started_anew_whatever_its_record_says(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"fingerprint": 3}')
-    RunDirectory(str(tmp_path)).open_for({"encoder.weights": "w"}, overwrite=True)
+    open_for(RunDirectory(str(tmp_path)), {"encoder.weights": "w"}, overwrite=True)
     assert not (tmp_path / "run.json").exists()
 
 

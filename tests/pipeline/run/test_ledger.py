@@ -30,6 +30,7 @@ from jobs.pipeline.scoring.commit import Made, commit
 from jobs.pipeline.scoring.gains import Computed, stands, wanted_of
 from jobs.pipeline.scoring.remaining import remaining
 from jobs.pipeline.storage.versions import Version
+from tests.runs import open_for, still_to_do
 
 GROUPS = {"masc": {"encoder.weights": "sha256:0"}}
 COMPARATORS = ("clip_i", "dreamsim")
@@ -124,7 +125,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(comparators=st.lists(st.sampled_from(COMPARATORS), unique=True).map(tuple))
     def a_driver_starts(self, comparators: tuple[str, ...]) -> None:
         run = self.run_directory()
-        run.open_for(groups_of(comparators), overwrite=False)
+        open_for(run, groups_of(comparators), overwrite=False)
         to_do, self.left = self.still_to_do(comparators)
         queue = ShardQueue(to_do, MAX_ATTEMPTS, lambda: self.now)
         self.driver = Driver(queue, set(), comparators)
@@ -275,9 +276,9 @@ def test_a_shard_that_was_committed_all_the_same_is_not_set_aside(tmp_path: Path
     """Its worker died each time after the commit and before it could say so."""
     run = RunDirectory(str(tmp_path))
     done, lost = (Shard(f"/{name}.tar", Version(1, "1")) for name in ("done", "lost"))
-    run.open_for(GROUPS, overwrite=False)
+    open_for(run, GROUPS, overwrite=False)
     run.commit(done, table_of(done), GROUPS)
     for shard in (done, lost):
         run.set_aside(shard, MAX_ATTEMPTS, "died")
-    assert run.still_to_do([done, lost], GROUPS) == [lost]
+    assert still_to_do(run, [done, lost], GROUPS) == [lost]
     assert [path.stem for path in (tmp_path / "failed").iterdir()] == [lost.id]

@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 from jobs.pipeline.run.reports import ShardReport
 from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
-from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked, metrics_of
+from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked
 from jobs.pipeline.scoring.plan import ScoringPlan, SharedReferences, load_scorer
 from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from jobs.pipeline.scoring.scorer import ShardScorer
 from masc_core import Encoder
 from masc_core.masc_scores import MascScores
+from tests.pipeline.scoring.asking import metrics_of
 from tests.shards import Member, reference, write_tar
 
 MAX_NUM_PATCHES = 36

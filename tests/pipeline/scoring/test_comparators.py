@@ -16,10 +16,11 @@ from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.rows import SCORES_SCHEMA, scores_schema
 from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
-from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked, metrics_of
+from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked
 from masc_core.comparators import COMPARATORS
 from tests.commands import Run, description_of, rows_of
 from tests.pictures import painted
+from tests.pipeline.scoring.asking import metrics_of
 from tests.pipeline.scoring.small_scorer import small_scorer
 from tests.shards import Member, generation, reference, write_tar
 

@@ -9,8 +9,9 @@ import pytest
 
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
-from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked, metrics_of
+from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked
 from masc_core.comparators import COMPARATORS
+from tests.pipeline.scoring.asking import metrics_of
 
 DEMO = EncoderConfig(name_or_path="demo")
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from jobs.pipeline.scoring.threads import MapInThreads, set_torch_threads, torch_threads
+from jobs.pipeline.threads import MapInThreads, set_torch_threads, torch_threads
 
 
 @pytest.fixture
