@@ -9,7 +9,7 @@ from itertools import combinations
 
 import duckdb
 
-from jobs.pipeline.command.settings import section, setting, table
+from jobs.pipeline.command.settings import require_in_range, section, setting, table
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.comparing import (
     LOWER_IS_BETTER,
@@ -103,13 +103,11 @@ def compare(config: CompareConfig) -> Judged:
 
 def _rules(config: CompareConfig) -> Rules:
     gate = {column: margin for column, margin in config.gate.items() if margin is not None}
-    for name, value, least, most in (
+    require_in_range(
         ("confidence", config.confidence, 0.5, 0.9999),
         ("min_concepts", config.min_concepts, 2, 10**9),
         *((f"gate.{column}", margin, 0.0, float("inf")) for column, margin in gate.items()),
-    ):
-        if not least <= value <= most:
-            raise CallError(f"{name}={value}: expected {least} to {most}")
+    )
     if config.pair_by not in (AUTO, *LEVELS):
         raise CallError(f"pair_by={config.pair_by}: expected {AUTO}, {', '.join(LEVELS)}")
     for by in config.by:

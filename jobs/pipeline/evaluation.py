@@ -9,10 +9,9 @@ from jobs.pipeline.cluster.config import (
     RayConfig,
     WorkersConfig,
     check_workers_and_limits,
-    require_in_range,
 )
 from jobs.pipeline.cluster.running import Outcome, run_shard_job
-from jobs.pipeline.command.settings import section, setting, table
+from jobs.pipeline.command.settings import require_in_range, section, setting, table
 from jobs.pipeline.dry_run import Look, look_at
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.summary import Summary

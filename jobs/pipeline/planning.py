@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from jobs.pipeline.command.settings import setting
+from jobs.pipeline.command.settings import require_in_range, setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.opening import ask_both, matched_models, models_of
 from jobs.pipeline.results.comparison.pairing import Side, difference_sums, make_pairs, score_sums
@@ -148,15 +148,13 @@ def plan(config: PlanConfig) -> Plan:
 
 
 def _check(config: PlanConfig) -> None:
-    for name, value, least, most in (
+    require_in_range(
         ("effect", config.effect, 1e-9, math.inf),
         ("confidence", config.confidence, 0.5, 0.9999),
         ("power", config.power, 0.5, 0.99),
         *(("prompts", each, 1, 10**6) for each in config.prompts),
         *(("seeds", each, 1, 10**6) for each in config.seeds),
-    ):
-        if not least <= value <= most:
-            raise CallError(f"{name}={value}: expected {least:g} to {most:g}")
+    )
     if not config.columns:
         raise CallError("columns= is empty: name a score column")
 

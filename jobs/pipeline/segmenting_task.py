@@ -13,11 +13,10 @@ from jobs.pipeline.cluster.config import (
     RayConfig,
     WorkersConfig,
     check_workers_and_limits,
-    require_in_range,
 )
 from jobs.pipeline.cluster.running import Outcome, run_shard_job
 from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
-from jobs.pipeline.command.settings import section, setting
+from jobs.pipeline.command.settings import require_in_range, section, setting
 from jobs.pipeline.errors import CallError, Incomplete
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.record import redacted_settings

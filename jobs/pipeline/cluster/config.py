@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.pipeline.command.settings import setting
+from jobs.pipeline.command.settings import require_in_range, setting
 from jobs.pipeline.errors import CallError
 
 
@@ -51,17 +51,6 @@ def check_workers_and_limits(workers: WorkersConfig, limits: LimitsConfig) -> No
     number_or_auto(workers.gpus, "workers.gpus", least=0)
     number_or_auto(workers.cpus, "workers.cpus", least=1)
     number_or_auto(workers.batch_size, "workers.batch_size", least=1)
-
-
-def require_in_range(*settings: tuple[str, float, float, float]) -> None:
-    """Names of settings, their values, and the least and most that these may be.
-
-    Raises:
-        CallError: one is out of its range.
-    """
-    for name, value, least, most in settings:
-        if not least <= value <= most:
-            raise CallError(f"{name}={value}: expected {least} to {most}")
 
 
 def number_or_auto(value: float | str, name: str, least: float) -> float | None:

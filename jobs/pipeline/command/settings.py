@@ -8,6 +8,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING
 
+from jobs.pipeline.errors import CallError
+
 Config = TypeVar("Config")
 
 
@@ -30,6 +32,17 @@ def help_of(field: Any) -> str:
 def section(schema: type) -> Any:
     """A dataclass field that holds a nested group of settings."""
     return dataclasses.field(default_factory=schema)
+
+
+def require_in_range(*settings: tuple[str, float, float, float]) -> None:
+    """Names of settings, their values, and the least and most that these may be.
+
+    Raises:
+        CallError: one is out of its range.
+    """
+    for name, value, least, most in settings:
+        if not least <= value <= most:
+            raise CallError(f"{name}={value}: expected {least} to {most}")
 
 
 NAME = "NAME"
