@@ -8,9 +8,8 @@ import tarfile
 from jobs.pipeline.errors import DamagedShard, StorageError
 from jobs.pipeline.shards.members import RawSample
 from jobs.pipeline.shards.reading import read_samples
-from jobs.pipeline.storage.filesystem import open_filesystem
+from jobs.pipeline.storage.ranges import read_range
 from jobs.pipeline.storage.redaction import redact
-from jobs.pipeline.storage.retry import with_retries
 
 MAX_IMAGE_PIXELS = 2**40
 """The sample was read before, within the bounds of its run."""
@@ -31,20 +30,9 @@ def fetch_sample(
         FileNotFoundError: the shard is gone.
         StorageError: it cannot be read; or it has changed, so that another sample lies there.
     """
-    fs, path = open_filesystem(url)
-    redacted = redact(url)
-
-    def read() -> bytes:
-        try:
-            return fs.cat_file(path, start=offset, end=offset + length)
-        except Exception as error:  # drivers have errors of their own for it
-            if _is_beyond_the_end(error):
-                return b""
-            raise
-
-    content = with_retries(redacted, read)
+    content = read_range(url, offset, offset + length)
     changed = StorageError(
-        redacted, f"sample {key!r} is not at byte {offset}: the shard has changed since"
+        redact(url), f"sample {key!r} is not at byte {offset}: the shard has changed since"
     )
     if len(content) < length:
         raise changed
@@ -57,10 +45,3 @@ def fetch_sample(
     if [sample.key for sample in samples] != [key]:
         raise changed
     return samples[0]
-
-
-def _is_beyond_the_end(error: BaseException) -> bool:
-    """Whether a store says that the file has no such bytes."""
-    response = getattr(error.__cause__, "response", None) or {}
-    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    return code in ("InvalidRange", "416") or getattr(error, "status", None) == 416

@@ -7,8 +7,8 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from jobs.pipeline.storage.filesystem import is_local
-from jobs.pipeline.storage.retry import with_retries
+from jobs.pipeline.storage.filesystem import is_local, speaks
+from jobs.pipeline.storage.retry import code_of, with_retries
 from jobs.pipeline.storage.versions import Version, version_at
 from jobs.pipeline.storage.writing import write_beside
 
@@ -39,7 +39,7 @@ def write_over(fs: AbstractFileSystem, path: str, content: bytes, expected: Vers
     if is_local(fs):
         check = partial(_require, fs, path, expected)
         with_retries(path, lambda: write_beside(path, content, check))
-    elif "s3" in _protocols(fs):
+    elif speaks(fs, "s3"):
         with_retries(path, lambda: _put_if(fs, path, content, expected))
     else:
         with_retries(path, lambda: _check_and_put(fs, path, content, expected))
@@ -54,7 +54,7 @@ def _put_if(fs: AbstractFileSystem, path: str, content: bytes, expected: Version
     except FileNotFoundError as error:
         raise Superseded(path) from error
     except OSError as error:
-        code = _code_of(error)
+        code = code_of(error)
         if isinstance(error, FileExistsError) or code in REFUSED:
             raise Superseded(path) from error
         if code not in NOT_SERVED:
@@ -79,14 +79,3 @@ def _require(fs: AbstractFileSystem, path: str, expected: Version | None) -> Non
         found = None
     if found != expected:
         raise Superseded(path)
-
-
-def _code_of(error: BaseException) -> str | None:
-    """The code of S3's answer, which s3fs keeps as the cause of its own errors."""
-    response = getattr(error.__cause__, "response", None) or {}
-    code = response.get("Error", {}).get("Code")
-    return None if code is None else str(code)
-
-
-def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
-    return fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)

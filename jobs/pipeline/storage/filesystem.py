@@ -62,8 +62,13 @@ def open_filesystem(url: str, keeps_listings: bool = True) -> tuple[AbstractFile
 
 def is_local(fs: AbstractFileSystem) -> bool:
     """Whether its paths are those of this machine."""
-    protocol = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
-    return "file" in protocol
+    return speaks(fs, "file")
+
+
+def speaks(fs: AbstractFileSystem, scheme: str) -> bool:
+    """Whether it serves URLs of this scheme."""
+    protocols = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
+    return scheme in protocols
 
 
 def scheme_of(url: str) -> str:

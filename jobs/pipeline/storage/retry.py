@@ -104,6 +104,17 @@ def reason_of(error: BaseException | None) -> str:
     return scrub(f"{type(error).__name__}: {lines[0] if lines else 'no message'}")
 
 
+def code_of(error: BaseException) -> str | None:
+    """What a store called the failure, as in `PreconditionFailed`, or its HTTP status; None where
+    it did not say. s3fs keeps the answer as the cause of its own errors."""
+    response = getattr(error.__cause__, "response", None)
+    if isinstance(response, dict):
+        code = response.get("Error", {}).get("Code")
+    else:
+        code = getattr(error, "status", None)
+    return None if code is None else str(code)
+
+
 def _is_from_storage(error: BaseException) -> bool:
     library = type(error).__module__.partition(".")[0]
     return isinstance(error, OSError) or library in LIBRARIES
