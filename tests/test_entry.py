@@ -14,6 +14,8 @@ import pytest
 
 from tests.commands import Run, command
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 COMMANDS = sorted(

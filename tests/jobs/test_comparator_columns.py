@@ -13,6 +13,8 @@ from tests.masc_core.comparators.checkpoints import write_clip
 from tests.pictures import painted
 from tests.shards import generation, reference, write_tar
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "a photo of a cat on a beach"
 
 

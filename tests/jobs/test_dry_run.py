@@ -10,6 +10,8 @@ import pytest
 from tests.commands import Run, command, description_of, rows_of
 from tests.shards import Member, generation, reference, write_tar
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def words(tmp_path: Path, naflex_checkpoint: Path) -> list[str]:

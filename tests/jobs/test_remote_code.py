@@ -68,6 +68,7 @@ def test_code_asked_for_further_inside_is_refused_too(checkpoint: Path) -> None:
         find_checkpoint(str(checkpoint))
 
 
+@pytest.mark.slow
 def test_the_refusal_is_one_line_of_the_command_and_nothing_was_run(
     checkpoint: Path, marker: Path, tmp_path: Path
 ) -> None:

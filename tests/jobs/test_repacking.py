@@ -25,6 +25,8 @@ from tests.manifests import (
     write_manifest,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

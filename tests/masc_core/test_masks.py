@@ -112,6 +112,7 @@ def grown_pixel_by_pixel(foreground: np.ndarray, pixels: int) -> np.ndarray:
     return grown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.3, 0.9, 1.0])
 def test_they_are_exact_for_any_mask_and_radius(density: float) -> None:
     rng = np.random.default_rng(0)

@@ -10,6 +10,8 @@ import pytest
 
 from jobs.pipeline.command.interrupts import SIGNALS
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import atexit, signal, sys, time
 # Whoever runs the tests in the background has it ignored.
