@@ -45,6 +45,11 @@ RESULTS = {
 """What a run writes, by its folder: the endings of the names."""
 
 
+MAKING = 3
+"""How often a run's folder is asked for: a store may refuse it for a moment, but who gave a wrong
+address waits for the answer."""
+
+
 class RunDirectory:
     """A run's directory, local or on object storage."""
 
@@ -62,11 +67,12 @@ class RunDirectory:
             CallError: it cannot.
         """
         redacted = redact(self.url)
+        scores = join(self._path, "scores")
         try:
             with storage_errors(redacted):
                 if overwrite:
                     self._remove_results()
-                self._fs.makedirs(join(self._path, "scores"), exist_ok=True)
+            with_retries(redacted, lambda: self._fs.makedirs(scores, exist_ok=True), MAKING)
         except (StorageError, FileNotFoundError) as error:
             raise CallError(f"run={redacted}: cannot be written to: {reason_of(error)}") from error
         self.note_description()
@@ -114,28 +120,28 @@ class RunDirectory:
         """Write `run.json`."""
         self._write("run.json", _json(description))
 
-    def read_lease(self) -> dict[str, Any] | None:
+    def read_lease(self, attempts: int = ATTEMPTS) -> dict[str, Any] | None:
         """What `driver.json` says; None where there is none, or none that a driver wrote.
 
         Raises:
-            StorageError: it cannot be read, now; this one is not asked for again.
+            StorageError: it cannot be read.
         """
         try:
-            document = json.loads(self._read("driver.json", attempts=1))
+            document = json.loads(self._read("driver.json", attempts))
         except (FileNotFoundError, ValueError):
             return None
         return document if isinstance(document, dict) and "holder" in document else None
 
-    def write_lease(self, document: dict[str, Any] | None) -> None:
+    def write_lease(self, document: dict[str, Any] | None, attempts: int = ATTEMPTS) -> None:
         """Write `driver.json`; None removes it.
 
         Raises:
-            StorageError: it cannot be written, now; this is not tried again.
+            StorageError: it cannot be written.
         """
         if document is None:
             self._remove("driver.json")
         else:
-            self._write("driver.json", _json(document), attempts=1)
+            self._write("driver.json", _json(document), attempts)
 
     def states(self, shard_ids: Iterable[str] | None = None) -> dict[str, PartState]:
         """What the parts hold, by the ids of their shards; those that are no Parquet are left out.

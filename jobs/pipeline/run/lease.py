@@ -18,7 +18,7 @@ from typing import Any
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.storage.redaction import redact
-from jobs.pipeline.storage.retry import reason_of
+from jobs.pipeline.storage.retry import ATTEMPTS, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -156,25 +156,25 @@ class Lease:
     def _keep(self) -> None:
         while not self._released.wait(self._refresh):
             try:
-                standing = self._read()
+                standing = self._read(attempts=1)
                 if standing is not None and standing["holder"]["id"] != self._holder.id:
                     self.is_lost = True
                     self._on_loss()
                     return
-                self._write()
+                self._write(attempts=1)
             except StorageError as error:
                 # The next beat may get through; if none does, the commits say so.
                 log.warning("the run's lease could not be refreshed: %s", error)
 
-    def _read(self) -> dict[str, Any] | None:
+    def _read(self, attempts: int = ATTEMPTS) -> dict[str, Any] | None:
         """What `driver.json` says; None where it names no holder as drivers do."""
-        standing = self._run.read_lease()
+        standing = self._run.read_lease(attempts)
         return standing if standing and Holder.of(standing) else None
 
-    def _write(self) -> None:
+    def _write(self, attempts: int = ATTEMPTS) -> None:
         self._heartbeats += 1
         document: dict[str, Any] = {"holder": asdict(self._holder), "heartbeats": self._heartbeats}
-        self._run.write_lease(document)
+        self._run.write_lease(document, attempts)
 
 
 def _pid_namespace() -> str:

@@ -18,6 +18,8 @@ import pytest
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Holder, Lease
+from tests.faults.proxy import Fault, FaultyProxy, Rule
+from tests.faults.s3 import client_environment, environment, s3_server
 
 WAIT = 30.0
 HERE = Holder.this_process()
@@ -170,3 +172,20 @@ def test_a_holder_of_whom_a_later_version_says_more_is_respected(run: RunDirecto
     began = time.monotonic()
     with held:
         assert time.monotonic() - began >= 0.3
+
+
+@pytest.mark.services
+def test_a_storage_that_is_busy_for_a_moment_keeps_nobody_from_a_run() -> None:
+    with (
+        s3_server() as server,
+        FaultyProxy(server.port) as proxy,
+        environment(client_environment(proxy.url)),
+    ):
+        server.filesystem().mkdir("results")
+        refused = Rule(Fault.SLOW_DOWN, "PUT", "driver.json", count=12)  # s3fs gives up at ten
+        proxy.add(refused)
+        run = RunDirectory("s3://results/run")
+        run.open(overwrite=False)
+        with claim(run):
+            assert holder_of(run).pid == os.getpid()
+        assert refused.count == 0
