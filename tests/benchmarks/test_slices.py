@@ -113,9 +113,11 @@ def test_further_masks_and_columns_are_timed_beside_cp_and_pf_alone(tmp_path: Pa
 @pytest.mark.services
 def test_the_gpu_benchmark_as_far_as_a_cpu_goes(tmp_path: Path) -> None:
     figures = on_gpu.on_gpu(
-        tmp_path, small_checkpoint(tmp_path), 1, 3, torch.device("cpu"), ["float32"]
+        tmp_path, small_checkpoint(tmp_path), 1, torch.device("cpu"), ["float32"], 12, 0.2
     )
-    assert [figure.value > 0 for figure in figures] == [True, True, True]
+    *rates, difference = figures
+    assert [figure.value > 0 for figure in rates] == [True, True, True, True]
+    assert difference.is_met
 
 
 def test_the_arithmetic_of_an_encoder() -> None:
