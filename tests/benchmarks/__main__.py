@@ -13,6 +13,7 @@ from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
+from masc_core.encoder import best_device
 from tests.benchmarks import (
     comparing,
     coverage,
@@ -26,6 +27,7 @@ from tests.benchmarks import (
     precision,
     reducing,
     scoring,
+    segmenter_costs,
 )
 from tests.benchmarks.figures import Figure, show
 from tests.benchmarks.workload import base_checkpoint
@@ -64,6 +66,7 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "input": lambda: input_side.in_a_worker(folder, 128),
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
+        "segmenters": lambda: segmenter_costs.of_each(folder, best_device()),
         "gpu": lambda: on_gpu.measure(folder, rounds),
     }
 

@@ -20,14 +20,14 @@ from masc_core import Encoder
 from masc_core.defaults import Dtype
 from masc_core.device import default_batch_size, release_cached_memory, upload
 from tests.benchmarks.arithmetic import SO400M
-from tests.benchmarks.figures import Figure, alternate, at_least, at_most, median_ratio
+from tests.benchmarks.figures import Figure, alternate, at_least, at_most, median_ratio, told
 from tests.benchmarks.job import Job, run_job
 from tests.benchmarks.scoring import N_CONCEPTS, SIZE, TOLERANCE, Oracle
 from tests.benchmarks.workload import Item, encoded, rendered, write_shards
 
 log = logging.getLogger(__name__)
 
-DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
+DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16")
 SHARD = 500
 JOB_SECONDS = 15.0
 """Of encoding, for which a job is given samples."""
@@ -111,13 +111,6 @@ def on_gpu(
         figures += told(of_job(job(dtype), dtype, rates[dtype]))
     done, parity = against_the_authors(shards, checkpoint, rounds, device, partial(job, dtypes[0]))
     return figures + told(of_job(done, dtypes[0], rates[dtypes[0]])) + told(parity)
-
-
-def told(figures: list[Figure]) -> list[Figure]:
-    """The figures, shown at once: a machine that is lent for minutes may be gone at the end."""
-    for figure in figures:
-        log.info("%s: %.4g %s (%s)", figure.name.strip(), figure.value, figure.unit, figure.detail)
-    return figures
 
 
 def of_job(done: Job, dtype: Dtype, encoder_rate: float) -> list[Figure]:
