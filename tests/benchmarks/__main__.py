@@ -14,6 +14,7 @@ from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from tests.benchmarks import (
+    comparator_costs,
     comparing,
     coverage,
     efficiency,
@@ -64,6 +65,7 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "input": lambda: input_side.in_a_worker(folder, 128),
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
+        "comparators": lambda: comparator_costs.of_each(folder, rounds),
         "gpu": lambda: on_gpu.measure(folder, rounds),
     }
 

@@ -14,5 +14,14 @@ def flops_an_image(width: int, layers: int, mlp: int, patches: int) -> float:
     return float(layers * patches * (products + attention))
 
 
+def flops_of_vit(
+    width: int, layers: int, mlp: int, patch_size: int, n_patches: int, n_prefix_tokens: int
+) -> float:
+    """`flops_an_image` of a ViT with further tokens before its patches, and of what makes patches
+    tokens: a product with each patch's 3 * patch_size^2 values."""
+    embedding = 2 * 3 * patch_size**2 * width * n_patches
+    return flops_an_image(width, layers, mlp, n_patches + n_prefix_tokens) + embedding
+
+
 BASE = flops_an_image(width=768, layers=12, mlp=3072, patches=1024)
 SO400M = flops_an_image(width=1152, layers=27, mlp=4304, patches=1024)
