@@ -15,6 +15,7 @@ from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from masc_core.encoder import best_device
 from tests.benchmarks import (
+    comparator_costs,
     comparing,
     coverage,
     efficiency,
@@ -67,6 +68,7 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
         "segmenters": lambda: segmenter_costs.of_each(folder, best_device()),
+        "comparators": lambda: comparator_costs.of_each(folder, rounds),
         "gpu": lambda: on_gpu.measure(folder, rounds),
     }
 

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from masc_core.encoder import best_device
 from tests.masc_core.segmenters.checkpoints import (
     bert_tokenizer,
     clip_text_config,
@@ -117,7 +116,6 @@ def checkpoint_of(folder: Path, name: str) -> Path:
     """The one of that name; made if it is not there, which takes up to a minute and 3.4 GB."""
     path = folder / f"random-{name}"
     if not (path / "config.json").exists():
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with best_device():  # random numbers for a billion weights take a CPU a minute
             WRITERS[name](path)
     return path

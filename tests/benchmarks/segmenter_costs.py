@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from masc_core.defaults import Dtype
 from masc_core.device import release_cached_memory, upload
 from masc_core.protocol import Batch, PreparedSample
 from masc_core.segmenters import SEGMENTERS, make_segmenter
 from masc_core.segmenters.sam2 import DetectThenSegment
+from tests.benchmarks.arithmetic import counted_flops
 from tests.benchmarks.figures import Figure, told
 from tests.benchmarks.real_sizes import checkpoint_of
 from tests.benchmarks.workload import rendered
@@ -39,6 +40,7 @@ def of_each(
             settings["sam2_name_or_path"] = str(checkpoint(folder, "sam2"))
         for dtype in dtypes:
             figures += told(_of_one(name, {**settings, "dtype": dtype}))
+            release_cached_memory(device)
     return figures
 
 
@@ -56,22 +58,17 @@ def _of_one(name: str, settings: Mapping[str, Any]) -> list[Figure]:
     samples = [segmenter.prepare(image, "dog") for image in images]
     preparing = (time.monotonic() - began) / size
     batch = _batch(samples, device)
-    with FlopCounterMode(display=False) as counter:
-        segmenter.segment(_batch(samples[:1], device))
-    seconds, memory = _measured(lambda: segmenter.segment(batch), device)
+    operations = counted_flops(lambda: segmenter.segment(_batch(samples[:1], device)))
+    seconds, memory = _measured(partial(segmenter.segment, batch), device)
     shown = f"{name}, {settings['dtype']}"
     detail = f"{n_weights / 1e6:.0f} M weights; {preparing * 1e3:.0f} ms of a core to prepare"
     figures = [
-        Figure(
-            f"{shown}: operations", counter.get_total_flops() / 1e12, "TFLOP/image", detail=detail
-        ),
+        Figure(f"{shown}: operations", operations / 1e12, "TFLOP/image", detail=detail),
         Figure(f"{shown}: time", seconds / size * 1e3, "ms/image", detail=f"batches of {size}"),
     ]
     if memory is not None:
         detail = f"estimated: {segmenter.bytes_a_sample / 1e9:.2f} GB"
         figures.append(Figure(f"{shown}: memory", memory / size / 1e9, "GB/image", detail=detail))
-    del segmenter, batch, networks
-    release_cached_memory(device)
     return figures
 
 
