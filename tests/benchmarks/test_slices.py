@@ -116,7 +116,7 @@ def test_the_gpu_benchmark_as_far_as_a_cpu_goes(tmp_path: Path) -> None:
         tmp_path, small_checkpoint(tmp_path), 1, torch.device("cpu"), ["float32"], 12, 0.2
     )
     *rates, difference = figures
-    assert [figure.value > 0 for figure in rates] == [True, True, True, True]
+    assert [figure.value > 0 for figure in rates] == [True] * 5
     assert difference.is_met
 
 
