@@ -6,10 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow.dataset as pads
 import pytest
 import torch
+from PIL import Image
 
+from tests import photos
 from tests.benchmarks import (
     arithmetic,
     coverage,
@@ -22,9 +25,12 @@ from tests.benchmarks import (
     precision,
     reducing,
     scoring,
+    segmenter_costs,
+    segmenter_iou,
 )
 from tests.benchmarks.figures import at_least, at_most, median_ratio, show
 from tests.benchmarks.workload import small_checkpoint
+from tests.masc_core.segmenters import checkpoints
 from tests.photos import WHY_NOT, are_there
 
 pytestmark = pytest.mark.slow
@@ -118,6 +124,34 @@ def test_the_gpu_benchmark_as_far_as_a_cpu_goes(tmp_path: Path) -> None:
     *rates, difference = figures
     assert [figure.value > 0 for figure in rates] == [True] * 5
     assert difference.is_met
+
+
+@pytest.mark.skipif(not are_there(), reason=WHY_NOT)
+def test_masks_that_are_right_are_seen_to_be_right_and_random_ones_to_be_chance() -> None:
+    own = [photo for each in photos.by_subject().values() for photo in each[:2]][:16]
+    right = {photo.image.convert("RGB").tobytes(): photo.mask > 0 for photo in own}
+    random = np.random.default_rng(0)
+
+    def perfect(image: Image.Image, text: str) -> np.ndarray:
+        return right[image.tobytes()]
+
+    def blind(image: Image.Image, text: str) -> np.ndarray:
+        return random.random((image.height, image.width)) < 0.5
+
+    [fits, others] = segmenter_iou.of_masks("perfect", perfect, own)
+    assert fits.value == 1
+    assert others.value < 0.6
+    assert "finds its subjects" in fits.detail
+    [fits, _] = segmenter_iou.of_masks("blind", blind, own)
+    assert "no better than chance" in fits.detail
+
+
+def test_a_segmenters_cost_is_counted(tmp_path: Path) -> None:
+    def small(folder: Path, name: str) -> Path:
+        return checkpoints.WRITERS[name](folder / name)
+
+    figures = segmenter_costs.of_each(tmp_path, torch.device("cpu"), ["owlv2_sam2"], small)
+    assert [figure.value > 0 for figure in figures] == [True, True]
 
 
 def test_the_arithmetic_of_an_encoder() -> None:
