@@ -214,7 +214,7 @@ def test_memory_does_not_grow_with_the_number_of_images(folder: Path) -> None:
             "import sys\n"
             "from jobs.pipeline.packing import PackConfig, pack\n"
             "from tests.pipeline.shards.read_shards import memory\n"
-            "pack(PackConfig(sys.argv[1], sys.argv[2], shard_size=1000, overwrite=True))\n"
+            "pack(PackConfig(manifest=sys.argv[1], out=sys.argv[2], overwrite=True))\n"
             "print(memory('VmHWM'))\n"
         )
         words = [sys.executable, "-c", code, str(manifest), str(folder / "out")]

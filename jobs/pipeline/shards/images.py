@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from jobs.pipeline.errors import SampleError
 from jobs.pipeline.shards.fields import _content
-from jobs.pipeline.shards.members import IMAGE_SUFFIXES, MASK_SUFFIX, RawSample
+from jobs.pipeline.shards.members import IMAGE_SUFFIXES, MASK_SUFFIX, USUAL_MAX_PIXELS, RawSample
 
 Decoded = TypeVar("Decoded")
 
@@ -161,6 +161,25 @@ def open_member(content: bytes, suffix: str) -> Image.Image:
         raise SampleError(f"{suffix}: cannot identify image file as JPEG, PNG or WebP") from error
     except Exception as error:
         raise undecodable(suffix, error) from error
+
+
+def require_whole(content: bytes, suffix: str) -> None:
+    """Refuse an image whose pixels cannot all be decoded.
+
+    One of more than `USUAL_MAX_PIXELS` is left to who scores it.
+
+    Raises:
+        SampleError: it is cut off or damaged.
+    """
+    with open_member(content, suffix) as image:
+        if image.width * image.height > USUAL_MAX_PIXELS:
+            return
+        try:
+            # A JPEG is decoded at an eighth of its size: all of it is read, and less computed.
+            image.draft(image.mode, (1, 1))
+            image.load()
+        except Exception as error:
+            raise undecodable(suffix, error) from error
 
 
 def _decode(

@@ -1,0 +1,5 @@
+SETTINGS = ()
+
+
+def read(config):
+    raise NotImplementedError
