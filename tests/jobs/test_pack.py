@@ -47,6 +47,7 @@ def test_shards_are_packed_by_one_call(folder: Path) -> None:
         "generations": {"samples": 4, "shards": 2, "without_mask": 1},
         "references": {"samples": 1, "shards": 1, "without_mask": 0},
         "notes": {},
+        "missing": {},
     }
     assert (
         f"1 of 5 samples have no mask (the first: manifest={manifest}: row 5); jobs.segment comes "

@@ -5,6 +5,8 @@ A table's types make of them what they can: integers that became floats, numbers
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,6 +15,10 @@ from jobs.pipeline.datasets.entries import GENERATION, ROLES
 
 NOT_IN_JSON = ("image", "mask", "role", "key")
 """Columns that say what a sample is, and not what is said of it."""
+
+LIKE = 0.8
+"""How like a known column's name another is taken for a slip: `modle` is, `mode` of `model` too,
+`caption` of `prompt` is not."""
 
 LARGEST_EXACT_FLOAT = 2**53
 """From here on a float does not hold every integer: one that became a float is lost."""
@@ -112,3 +118,12 @@ def fields_of(values: dict[str, Any]) -> dict[str, Any]:
         for name, value in values.items()
         if name not in NOT_IN_JSON and value is not None
     }
+
+
+def likely_meant(name: str) -> str | None:
+    """The known column that a name of none is most like, if it is like one."""
+    if name in MEANT:
+        return None
+    plain = re.sub(r"[\W_]+", "_", name.strip().lower())
+    nearest = difflib.get_close_matches(plain, sorted(MEANT), 1, LIKE)
+    return nearest[0] if nearest else None

@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import difflib
 import logging
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from jobs.pipeline.datasets.columns import MEANT, fields_of, values_meant
+from jobs.pipeline.datasets.columns import fields_of, likely_meant, values_meant
 from jobs.pipeline.datasets.entries import GENERATION, REFERENCE, Contents, Entry, key_of
 from jobs.pipeline.datasets.settings import DatasetConfig
 from jobs.pipeline.datasets.tables import read_rows
 from jobs.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
-
-LIKE = 0.8
-"""How like a known column's name another is taken for a slip: `modle` is, `mode` of `model` too,
-`caption` of `prompt` is not."""
 
 
 def read_manifest(config: DatasetConfig) -> Contents:
@@ -97,7 +92,7 @@ class _Misspelt:
         """Note them in a row."""
         for name in row:
             if name not in self._likely:
-                self._likely[name] = _likely_meant(name)
+                self._likely[name] = likely_meant(name)
             meant = self._likely[name]
             if meant is not None and meant not in row:
                 self._n_rows[name] += 1
@@ -112,15 +107,6 @@ class _Misspelt:
                 "The first is %s",
                 *(n_rows, name, meant, self._first[name]),
             )
-
-
-def _likely_meant(name: str) -> str | None:
-    """The known column that a name of none is most like, if it is like one."""
-    if name in MEANT:
-        return None
-    plain = re.sub(r"[\W_]+", "_", name.strip().lower())
-    nearest = difflib.get_close_matches(plain, sorted(MEANT), 1, LIKE)
-    return nearest[0] if nearest else None
 
 
 def _keys_by_name(references: list[Entry]) -> dict[str, str]:
