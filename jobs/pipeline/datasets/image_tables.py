@@ -5,7 +5,6 @@ A column of images holds their bytes, or, as `datasets` has them, `{bytes, path}
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,8 +215,7 @@ class StreamedTable:
                 stream = stream.cast_column(name, datasets.Image(decode=False))
         self._stream = stream
         self.schema: pa.Schema = stream.features.arrow_schema
-        # A stranger's table must not have files of this machine read, or other servers asked.
-        self._may_name = re.compile(".*" if Path(source).is_dir() else r"(zip://[^:]*::)?hf://.*")
+        self._folder = Path(source).resolve() if Path(source).is_dir() else None
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
         """Row after row, as they come over the line."""
@@ -235,6 +233,13 @@ class StreamedTable:
 
     def _trusted(self, value: Any) -> Any:
         is_beside = isinstance(value, dict) and "path" in value and not value.get("bytes")
-        if is_beside and not self._may_name.fullmatch(value["path"] or ""):
-            return None
-        return value
+        return None if is_beside and not self._may_name(value["path"] or "") else value
+
+    def _may_name(self, path: str) -> bool:
+        """A stranger's table must not have other files of this machine read, nor servers asked."""
+        within, _, container = path.rpartition("::")
+        if within and not within.startswith("zip://"):
+            return False
+        if self._folder is None:
+            return container.startswith("hf://")
+        return "://" not in container and Path(container).resolve().is_relative_to(self._folder)
