@@ -28,7 +28,6 @@ from jobs.pipeline.datasets.missing import Missing
 from jobs.pipeline.datasets.settings import Dataset, DatasetConfig
 from jobs.pipeline.errors import CallError, SampleError, StorageError
 from jobs.pipeline.shards.conversion import Note
-from jobs.pipeline.shards.members import MASK_SUFFIX
 from jobs.pipeline.shards.writing import ShardWriter
 from jobs.pipeline.storage.filesystem import open_filesystem, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
@@ -234,10 +233,10 @@ def _refuse_nothing(contents: Contents, packed: Packed, kind: str) -> None:
 
 
 def _load(entry: Entry, upright: bool, is_strict: bool) -> tuple[Entry, Loaded | SampleError]:
-    """An entry's members, or why there are none.
+    """An entry's sample, or why there is none.
 
     Raises:
-        CallError: there are none, and the call is to end with that.
+        CallError: there is none, and the call is to end with that.
     """
     try:
         return entry, (load if is_strict else load_what_is_sound)(entry, upright)
@@ -251,7 +250,7 @@ def _note(entry: Entry, loaded: Loaded, packed: Packed) -> None:
     packed.notes.update(loaded.notes)
     if loaded.mask_problem:
         packed.missing.add(UNREADABLE_MASK, f"{entry.where}: {loaded.mask_problem}")
-    if MASK_SUFFIX not in loaded.members:
+    if not loaded.has_mask:
         packed.first_without_mask = packed.first_without_mask or entry.where
         packed.n_not_segmentable += not entry.fields.get("subject")
 
@@ -284,9 +283,9 @@ class _Shards:
         if written.samples % self._size == 0:
             self._begin(name, f"{name}-{written.shards:06d}.tar")
             written.shards += 1
-        self._open[name][0].add(entry.key, loaded.members)
+        self._open[name][0].add(loaded.sample)
         written.samples += 1
-        written.without_mask += MASK_SUFFIX not in loaded.members
+        written.without_mask += not loaded.has_mask
 
     def _begin(self, name: str, file: str) -> None:
         if name in self._open:

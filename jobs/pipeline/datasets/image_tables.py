@@ -1,6 +1,7 @@
 """Tables that hold images: Parquet files, and what the library `datasets` streams.
 
-A column of images holds their bytes, or, as `datasets` has them, `{bytes, path}`.
+A column of images holds their bytes, or, as `datasets` has them, `{bytes, path}`. Of a Parquet file
+a row group is in memory at most, which its writer chose: `datasets` takes a hundred images.
 """
 
 from __future__ import annotations

@@ -15,13 +15,16 @@ from jobs.pipeline.shards.conversion import (
 )
 from jobs.pipeline.shards.images import aspect_problem, require_whole
 from jobs.pipeline.shards.members import JSON_SUFFIX, MASK_SUFFIX
+from jobs.pipeline.shards.writing import tar_of_sample
 
 
 @dataclass(frozen=True)
 class Loaded:
     """What a shard is to hold of an entry."""
 
-    members: dict[str, bytes]
+    sample: bytes
+    """Its piece of the tar."""
+    has_mask: bool
     notes: tuple[Note, ...]
     """What is said of its files."""
     mask_problem: str | None = None
@@ -38,7 +41,7 @@ class Pair:
 
 
 def load(entry: Entry, upright: bool) -> Loaded:
-    """An entry's members.
+    """An entry's sample.
 
     Raises:
         SampleError: an image or mask that could not be scored, or that do not fit each other.
@@ -50,7 +53,7 @@ def load(entry: Entry, upright: bool) -> Loaded:
 
 
 def load_what_is_sound(entry: Entry, upright: bool) -> Loaded:
-    """An entry's members, without its mask where that is of no use; both have been decoded.
+    """An entry's sample, without its mask where that is of no use; both have been decoded.
 
     Raises:
         SampleError: an image that could not be scored.
@@ -64,7 +67,8 @@ def _loaded(entry: Entry, pair: Pair) -> Loaded:
     if pair.mask is not None:
         members[MASK_SUFFIX] = pair.mask.content
         notes += pair.mask.notes
-    return Loaded(members, notes, pair.mask_problem)
+    sample = tar_of_sample(entry.key, members)
+    return Loaded(sample, pair.mask is not None, notes, pair.mask_problem)
 
 
 def load_pair(image: ImageSource, mask: ImageSource | None, upright: bool, decodes: bool) -> Pair:

@@ -113,7 +113,7 @@ def parquet_rows(
         at_once: rows in memory.
     """
     n_rows = 0
-    for batch in file.iter_batches(at_once, columns=columns):
+    for batch in file.iter_batches(at_once, columns=columns, use_threads=False):
         table = pa.Table.from_batches([batch])
         for row in table.cast(_in_microseconds(table.schema), safe=False).to_pylist():
             n_rows += 1

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections.abc import Mapping
 from types import TracebackType
 from typing import IO
 
 
-class ShardWriter:
-    """A tar of samples, one after another. A context manager: leaving it ends the archive.
+def tar_of_sample(key: str, members: Mapping[str, bytes]) -> bytes:
+    """A sample as a piece of a tar; equal samples make equal bytes.
 
-    Equal samples make equal bytes, whenever and by whomever they are written.
+    Args:
+        key: of the sample.
+        members: by suffix.
     """
+    pieces = []
+    for suffix in sorted(members):
+        # A header's own time is 0. PAX takes names of any length.
+        header = tarfile.TarInfo(f"{key}.{suffix}")
+        header.size = len(members[suffix])
+        padding = bytes(-header.size % tarfile.BLOCKSIZE)
+        pieces += [header.tobuf(tarfile.PAX_FORMAT), members[suffix], padding]
+    return b"".join(pieces)
+
+
+class ShardWriter:
+    """A tar of samples, one after another. A context manager: leaving it ends the archive."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Write to `file`, from where it stands."""
-        # PAX takes names of any length. A header's own time is 0, so that equal samples are equal.
-        self._tar = tarfile.TarFile(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)
+        """Write to `file`, which is empty."""
+        self._file = file
+        self._size = 0
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -29,13 +42,11 @@ class ShardWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._tar.close()
+        # Two empty blocks, and whole records, as tar itself does.
+        end = 2 * tarfile.BLOCKSIZE
+        self._file.write(bytes(end + -(self._size + end) % tarfile.RECORDSIZE))
 
-    def add(self, key: str, members: Mapping[str, bytes]) -> None:
-        """The next sample: its key, and its members by suffix."""
-        for suffix in sorted(members):
-            member = tarfile.TarInfo(f"{key}.{suffix}")
-            member.size = len(members[suffix])
-            self._tar.addfile(member, io.BytesIO(members[suffix]))
-        # Or the archive's whole index stays in memory; public, but the stubs lag.
-        self._tar.members = []  # type: ignore[attr-defined]
+    def add(self, sample: bytes) -> None:
+        """The next sample, as `tar_of_sample` gives it: one write, whatever its members."""
+        self._file.write(sample)
+        self._size += len(sample)

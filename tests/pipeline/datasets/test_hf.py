@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from datetime import date
 from pathlib import Path
@@ -261,3 +262,26 @@ def test_16_bits_and_orientations_are_as_from_files(tmp_path: Path) -> None:
     table[0]["image"]["bytes"] = png(Image.fromarray(grey))
     done = packed(write(tmp_path / "a.parquet", table), tmp_path / "out")
     assert [(note.name, n) for note, n in done.notes.items()] == [("DEEP_IMAGE", 1)]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
+    """A process of its own, whose peak of memory Linux tells. A row group is what has to be."""
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    image = png(Image.fromarray(pixels))
+    code = (
+        "import sys\n"
+        "from jobs.pipeline.packing import PackConfig, pack\n"
+        "from tests.pipeline.shards.read_shards import memory\n"
+        "values = {name: 'x' for name in ('model', 'concept', 'prompt')}\n"
+        "pack(PackConfig(kind='hf', source=sys.argv[1], out=sys.argv[2], values=values))\n"
+        "print(memory('VmHWM'))\n"
+    )
+    peaks = []
+    for n in (100, 500):
+        source = tmp_path / f"{n}.parquet"
+        table = pa.table({"image": [image] * n})
+        pq.write_table(table, source, use_dictionary=False, row_group_size=20)
+        words = [sys.executable, "-c", code, str(source), str(tmp_path / f"out-{n}")]
+        peaks.append(int(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+    assert peaks[1] - peaks[0] < 400 * len(image) / 4
