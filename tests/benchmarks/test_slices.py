@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from tests.benchmarks import (
     many_gpus,
     memory,
     on_gpu,
+    packing,
     precision,
     reducing,
     scoring,
@@ -61,6 +63,24 @@ def test_the_input_sides_slice_measures_every_format(tmp_path: Path) -> None:
     figures = input_side.in_a_worker(tmp_path, 4, seconds=0.1)
     assert len(figures) == 4
     assert all(figure.value > 0 for figure in figures)
+
+
+def test_packing_is_timed_beside_a_plain_copy_of_as_many_images(tmp_path: Path) -> None:
+    ratio, rate, memory_ = packing.against_plain_reading(tmp_path, 1, 2, ["emu2"])
+    # Two concepts: two references, and nine prompts each of one method.
+    assert "20 pairs of 512 px" in ratio.name
+    assert [figure.value > 0 for figure in (ratio, rate, memory_)] == [True] * 3
+    # The plain side writes an image and a mask of each; the job JSON too.
+    assert members_in(tmp_path / "packing" / "plain") == 2 * 20
+    assert members_in(tmp_path / "packing" / "job") == 3 * 20
+
+
+def members_in(folder: Path) -> int:
+    n = 0
+    for path in folder.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            n += len(tar.getnames())
+    return n
 
 
 @pytest.mark.services
