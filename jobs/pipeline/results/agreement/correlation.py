@@ -64,4 +64,4 @@ def _pearson(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _varies(values: np.ndarray) -> bool:
-    return len(values) > 1 and bool((values != values[0]).any())
+    return len(values) > 1 and bool(np.ptp(values) > 0)  # not where it is NaN
