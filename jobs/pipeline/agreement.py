@@ -117,7 +117,7 @@ def _of_dreambenchplus(config: AgreeConfig, scores: Scores | None) -> list[Secti
             log.warning("%s: no ratings of %s by both groups", shipped.shown, aspect)
             continue
         own = metrics.of(aspect, ratings)
-        names = [name for name in config.shipped if name in SHIPPED[aspect]]
+        names = [name for name in SHIPPED[aspect] if name in config.shipped]
         own += _shipped_columns(shipped, aspect, names, ratings)
         sections.append(_section(aspect, ratings, own, of_dreambenchplus(config.level), metrics))
     return sections

@@ -63,7 +63,7 @@ SHIPPED: dict[str, dict[str, Shipped]] = {
     },
 }
 """By aspect and name."""
-SHIPPED_NAMES = tuple(dict.fromkeys(name for of in SHIPPED.values() for name in of))
+SHIPPED_NAMES = ("clip_i", "clip_t", "dino_i", "gpt4o", "gpt4v")
 
 
 class ShippedRatings:

@@ -52,7 +52,7 @@ def columns_of_runs(
         StorageError: a part cannot be read.
     """
     table = scores.select(["prompt_id", "seed", *names]).table()
-    rows = _rows_of_samples(table, set(samples), has_seed)
+    rows = _rows_of_samples(table, samples, has_seed)
     keys, status = table["key"].to_pylist(), table["status"].to_pylist()
     chosen = {
         sample: _of_one_key(sample, own, keys, keeps_last) for sample, own in rows.items() if own
@@ -68,7 +68,7 @@ def columns_of_runs(
 
 
 def _rows_of_samples(
-    table: pa.Table, samples: set[Sample], has_seed: bool
+    table: pa.Table, samples: Collection[Sample], has_seed: bool
 ) -> dict[Sample, list[int]]:
     """The places of each sample's rows."""
     rows: dict[Sample, list[int]] = {sample: [] for sample in samples}
