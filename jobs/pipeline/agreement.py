@@ -11,7 +11,7 @@ from jobs.pipeline.command.settings import require_one_of, setting
 from jobs.pipeline.datasets.tables import read_rows
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results import figures
-from jobs.pipeline.results.agreement.agreeing import Section, agree, counted, left_out
+from jobs.pipeline.results.agreement.agreeing import Section, agree, left_out
 from jobs.pipeline.results.agreement.alpha import INTERVAL, MEASUREMENT_LEVELS
 from jobs.pipeline.results.agreement.aspects import ASPECTS, CP, aspect_of
 from jobs.pipeline.results.agreement.dreambenchplus import (
@@ -28,6 +28,7 @@ from jobs.pipeline.results.agreement.published import Checked, check
 from jobs.pipeline.results.agreement.ratings import Column, Ratings
 from jobs.pipeline.results.agreement.reading import read_columns, read_ratings
 from jobs.pipeline.results.agreement.scored import aspects_of_columns, columns_of_runs
+from jobs.pipeline.results.numbers import counted
 from jobs.pipeline.run.scores import Scores, open_scores
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """How often the intervals of an AUC and of an agreement hold the truth; simulated draws.
 
-AUC: scores of pairs are normal, those of one subject 1 above the others, so that the truth is known.
+AUC: scores of pairs are normal, those of one subject 1 above the others: so its truth is known.
 Beside a deviation of its own a pair has that of its subject, or of its two; without such clusters
 DeLong's interval, which takes pairs for independent, holds as well.
 

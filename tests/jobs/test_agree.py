@@ -393,6 +393,7 @@ def test_ratings_of_other_samples_than_the_runs_are_no_figure(tmp_path: Path) ->
     assert "cp: masc has no value for any rated sample: 48 no row" in done.stderr
 
 
+@pytest.mark.slow
 def test_as_a_process_of_its_own(table: Path) -> None:
     done = command("agree", f"ratings={table}", "--json")
     assert (done.returncode, list(json.loads(done.stdout))) == (0, ["rating"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 ABSENT = "–"  # noqa: RUF001 - the dash of a table, not a minus
 
@@ -26,3 +27,12 @@ def signed(value: float, digits: int = 4) -> str:
 def p_value(p: float) -> str:
     """A chance; below what anybody reads it is only said to be."""
     return "<0.0001" if p < 1e-4 else plain(p)
+
+
+def counted(causes: Mapping[str, int]) -> str:
+    """Why something is left out, and how often, in words.
+
+    >>> counted({"no row": 1200, "NaN": 3})
+    '1,200 no row, 3 NaN'
+    """
+    return ", ".join(f"{n:,} {cause}" for cause, n in causes.items())

@@ -36,6 +36,7 @@ from jobs.pipeline.results.agreement.ratings import Column, Ratings, Sample
 from jobs.pipeline.results.identity.auc import auc
 from jobs.pipeline.results.intervals import Estimate
 from jobs.pipeline.results.jackknife import estimate_figure
+from jobs.pipeline.results.numbers import counted
 
 
 @dataclass(frozen=True)
@@ -176,15 +177,6 @@ def left_out(samples: Sequence[Sample], column: Column) -> dict[str, int]:
 def _why_nothing_is_common(n_rated: int, lacking: Mapping[str, Mapping[str, int]]) -> str:
     causes = "; ".join(f"{name}: {counted(of)}" for name, of in lacking.items() if of)
     return f"of {n_rated:,} rated samples none has a value in every column: {causes}"
-
-
-def counted(causes: Mapping[str, int]) -> str:
-    """Why samples are left out, in words.
-
-    >>> counted({"no row": 1200, "NaN": 3})
-    '1,200 no row, 3 NaN'
-    """
-    return ", ".join(f"{n:,} {cause}" for cause, n in causes.items())
 
 
 def _notes(ratings: Ratings, common: Ratings, columns: Sequence[Column]) -> list[str]:

@@ -10,11 +10,8 @@ import pyarrow as pa
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.agreement.aspects import CP, NO_ANSWERS, PF, aspect_of, row_name
 from jobs.pipeline.results.agreement.ratings import Column, Sample
-from jobs.pipeline.run.rows import OK
+from jobs.pipeline.run.rows import OK, PER_REFERENCE
 from jobs.pipeline.run.scores import Scores
-
-PER_REFERENCE = "_per_reference"
-"""What the name of a column ends in that says more of one that compares with references."""
 
 
 def aspects_of_columns(scores: Scores) -> dict[str, str]:

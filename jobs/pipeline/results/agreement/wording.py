@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.pipeline.results.agreement.agreeing import Section, counted
+from jobs.pipeline.results.agreement.agreeing import Section
 from jobs.pipeline.results.agreement.tables import differences_of_lead, ranked, title
 from jobs.pipeline.results.intervals import LEVEL
-from jobs.pipeline.results.numbers import p_value, plain, signed
+from jobs.pipeline.results.numbers import counted, p_value, plain, signed
 
 FOOTNOTE = (
     "A metric's alpha is Krippendorff's on the interval level: the mean of its alphas with each "
