@@ -99,10 +99,13 @@ def _of_table(config: AgreeConfig, scores: Scores | None) -> list[Section]:
     if scores is None:
         return [_section(config.rating, ratings, metrics.of_files(None), protocol, metrics)]
     asked = [config.rating] if config.rating in ASPECTS else [*ASPECTS]
+    asked = [aspect for aspect in asked if metrics.has(aspect)]
+    if not asked:
+        raise CallError("runs= have none of the columns that are asked for")
+    metrics.warn_of_others(asked)
     return [
         _section(aspect, ratings, metrics.of(aspect, ratings), protocol, metrics)
         for aspect in asked
-        if metrics.has(aspect)
     ]
 
 
@@ -145,13 +148,13 @@ def _section(
     protocol: Protocol,
     metrics: _Metrics,
 ) -> Section:
-    """Without the columns that have no value at all, unless these were asked for."""
+    """Without those columns of runs that have no value at all, unless these were asked for."""
     samples, notes = set(ratings.samples), list(metrics.notes)
     kept = []
     for column in columns:
         if not samples.isdisjoint(column.values):
             kept.append(column)
-        elif metrics.are_asked_for:
+        elif metrics.is_asked_for(column):
             causes = counted(left_out(ratings.samples, column))
             raise CallError(f"{name}: {column.name} has no value for any rated sample: {causes}")
         else:
@@ -173,7 +176,7 @@ class _Metrics:
             for path in paths
             for column in read_columns(read_rows(path, "columns"), f"columns={path}", has_seed)
         ]
-        self.are_asked_for = bool(config.metrics)
+        self._all_are_asked_for = bool(config.metrics)
         self.notes: list[str] = []
         if config.metrics:
             self._narrow(config.metrics)
@@ -186,9 +189,19 @@ class _Metrics:
         self._aspects = {name: of for name, of in self._aspects.items() if name in asked}
         self._files = [column for column in self._files if column.name in asked]
 
+    def is_asked_for(self, column: Column) -> bool:
+        """Whether the call names it, or its file."""
+        return self._all_are_asked_for or column in self._files
+
     def has(self, aspect: str) -> bool:
         """Whether the runs have a column that answers it."""
         return aspect in self._aspects.values()
+
+    def warn_of_others(self, aspects: Sequence[str]) -> None:
+        """Of the files' columns that answer none of these."""
+        for column in self._files:
+            if aspect_of(column.name) not in (None, *aspects):
+                log.warning("%s is in no table: it is of %s", column.name, aspect_of(column.name))
 
     def of_files(self, aspect: str | None) -> list[Column]:
         """Those that answer it, or do not say what they answer; None asks for all."""

@@ -349,7 +349,7 @@ METRIC = {"model": "a", "concept": "c0", "prompt_id": "0", "mine": "0.5"}
         ([METRIC, METRIC], "row 2: a, c0, prompt 0 is in columns="),
         ([METRIC, {**METRIC, "prompt_id": 1, "mine": "high"}], "row 2: mine is 'high', expected a"),
         ([{**METRIC, "mine": "high"}], "no column of numbers beside those that tell samples apart"),
-        ([{**METRIC, "model": "c"}], "mine is left out: it has no value for any rated sample"),
+        ([{**METRIC, "model": "c"}], "mine has no value for any rated sample: 48 no row"),
         ([METRIC, {**METRIC, "concept": ""}], "row 2: concept is empty"),
         ([{**METRIC, "concept": ""}], "no column 'concept'; it has model, prompt_id, mine"),
     ],
@@ -359,7 +359,8 @@ def test_metrics_that_cannot_be_meant_are_one_line(
 ) -> None:
     columns = write_csv(tmp_path / "columns.csv", rows)
     done = agree(f"ratings={table}", f"columns={columns}")
-    assert said in " ".join((done.stderr + done.stdout).split())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -368,6 +369,7 @@ def test_metrics_that_cannot_be_meant_are_one_line(
         (["protocol=dreambench"], "protocol=dreambench: expected table, dreambenchplus"),
         (["level=nominal"], "level=nominal: expected interval, ordinal"),
         (["metrics=dreamsim"], "metrics=dreamsim: no such column; there are cp, pf, clip_i"),
+        (["rating=model"], "rating=model: a rating is a column of its own, not model"),
         (["metrics=cp.leak"], "metrics=cp.leak: no such column"),
         (["out=memory://x"], "out=memory://x: memory ends with this process"),
         (["check=table"], "check=table: expected dreambenchplus"),
@@ -390,7 +392,9 @@ def test_ratings_of_other_samples_than_the_runs_are_no_figure(tmp_path: Path) ->
     run = write_run(tmp_path / "run", scored(rated()))
     done = agree(f"ratings={table}", f"runs={run}", "metrics=cp")
     assert done.returncode == 1
-    assert "cp: masc has no value for any rated sample: 48 no row" in done.stderr
+    said = " ".join(done.stderr.split())
+    assert "no row of the runs is of a rated sample; the first is of {'model': 'a', " in said
+    assert "rated is (other-a, c0, prompt 0)" in said
 
 
 @pytest.mark.slow

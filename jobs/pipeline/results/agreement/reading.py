@@ -41,6 +41,8 @@ def read_ratings(rows: Iterable[Row], column: str, named: str) -> Ratings:
     table = list(rows)
     columns = _columns(table, named)
     _require(RATER, columns, named)
+    if column in NOT_VALUES:
+        raise CallError(f"rating={column}: a rating is a column of its own, not {column}")
     if column not in columns:
         known = [name for name in columns if name not in NOT_VALUES]
         raise CallError(

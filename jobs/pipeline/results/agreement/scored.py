@@ -45,11 +45,14 @@ def columns_of_runs(
             is meant; else that is refused.
 
     Raises:
-        CallError: it cannot be told which row a sample is, or a row has two values in one column.
+        CallError: no row is of a rated sample, it cannot be told which row a sample is, or a row
+            has two values in one column.
         StorageError: a part cannot be read.
     """
     table = scores.select(["prompt_id", "seed", *names]).table()
     rows = _rows_of_samples(table, samples, has_seed)
+    if not any(rows.values()):
+        raise CallError(_why_none_is_rated(table, next(iter(samples))))
     keys, status = table["key"].to_pylist(), table["status"].to_pylist()
     chosen = {
         sample: _of_one_key(sample, own, keys, keeps_last) for sample, own in rows.items() if own
@@ -62,6 +65,12 @@ def columns_of_runs(
         columns.append(_column(name, chosen, values, is_null, status, keys))
     n_rated = sum(status[at] == OK for own in rows.values() for at in own)
     return columns, status.count(OK) - n_rated
+
+
+def _why_none_is_rated(table: pa.Table, rated: Sample) -> str:
+    names = ["model", "concept", "prompt_id", "seed"][: 3 if rated.seed is None else 4]
+    first = {name: table[name][0].as_py() for name in names} if len(table) else {}
+    return f"no row of the runs is of a rated sample; the first is of {first}, rated is ({rated})"
 
 
 def _rows_of_samples(
