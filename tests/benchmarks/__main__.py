@@ -16,6 +16,7 @@ from jobs.pipeline.errors import CallError
 from jobs.pipeline.segmenting.config import SegmenterConfig
 from masc_core.encoder import best_device
 from tests.benchmarks import (
+    analysis_coverage,
     comparator_costs,
     comparing,
     coverage,
@@ -66,6 +67,7 @@ def benchmarks(folder: Path, config: BenchConfig) -> dict[str, Callable[[], list
         "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),
         "reduce-large": lambda: reducing.in_little_memory(folder, 100_000_000, 1_000),
         "coverage": lambda: [*coverage.of_intervals(), *coverage.cost(models=100, columns=10)],
+        "analyses": lambda: [*analysis_coverage.of_analyses(), *analysis_coverage.cost()],
         "error-rates": lambda: list(error_rates.of_verdicts()),
         "compare": lambda: comparing.against_the_bare_join(folder, rounds, 10_000_000, 100),
         "input": lambda: input_side.in_a_worker(folder, 128),

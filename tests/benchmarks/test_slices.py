@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests import photos
 from tests.benchmarks import (
+    analysis_coverage,
     arithmetic,
     coverage,
     efficiency,
@@ -57,6 +58,14 @@ def test_the_intervals_slice_has_a_line_for_each_number_of_concepts() -> None:
     assert len(shares) == 14
     assert all(0 <= figure.value <= 100 for figure in shares)
     assert [figure.value > 0 for figure in coverage.cost(models=2, columns=2)] == [True] * 3
+
+
+def test_the_analyses_slice_has_a_line_for_each_design() -> None:
+    shares = list(analysis_coverage.of_analyses(draws=2))
+    assert len(shares) == 21
+    assert all(0 <= figure.value <= 100 for figure in shares if figure.unit == "%")
+    [cost] = analysis_coverage.cost(keys=420, concepts=5, metrics=2)
+    assert cost.is_met
 
 
 def test_the_input_sides_slice_measures_every_format(tmp_path: Path) -> None:
