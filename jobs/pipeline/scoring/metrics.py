@@ -32,6 +32,7 @@ from masc_core.defaults import FG_THRESHOLD
 from masc_core.masc_scores import MascScores, MascSettings
 from masc_core.mask_names import GIVEN, check_mask_name
 from masc_core.protocol import Metric
+from masc_core.spacy_model import find_spacy_model
 
 PER_REFERENCE = "_per_reference"
 
@@ -192,11 +193,13 @@ def _masc(encoder: EncoderConfig, metric: MetricConfig) -> Asked:
         trust_remote_code=encoder.trust_remote_code,
         fg_threshold=metric.fg_threshold,
         stripper=metric.stripper,
+        spacy_model=metric.spacy_model,
         reference_reduction=metric.reference_reduction,
         min_fg_fraction=metric.min_fg_fraction,
         masks=tuple(metric.masks),
         extra=tuple(name for name in metric.extra if is_column(name)),
     )
+    settings, problem = _with_spacy_model(settings)
     try:
         checkpoint = find_checkpoint(
             encoder.name_or_path, encoder.revision, encoder.trust_remote_code
@@ -215,7 +218,20 @@ def _masc(encoder: EncoderConfig, metric: MetricConfig) -> Asked:
             is_naflex=checkpoint.is_naflex,
         )
     )
-    return Asked((MASC,), masc, masc.fingerprint())
+    return Asked((MASC,), masc, masc.fingerprint(), problem)
+
+
+def _with_spacy_model(settings: MascSettings) -> tuple[MascSettings, str | None]:
+    """Settings that tell the pipeline of `stripper=spacy`, or why it cannot strip."""
+    if settings.stripper != "spacy":
+        return settings, None
+    try:
+        found = find_spacy_model(settings.spacy_model)
+    except CheckpointError as error:
+        return settings, f"metric.spacy_model={error}"
+    except ImportError as error:
+        return settings, str(error)
+    return replace(settings, spacy_model=found.name_or_path, spacy_weights=found.weights), None
 
 
 def _comparators(
