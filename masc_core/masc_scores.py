@@ -12,7 +12,7 @@ from masc_core.columns import compares, is_column
 from masc_core.cost import VisionShape, vision_shape
 from masc_core.mask_names import GIVEN
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features, Kind
-from masc_core.spacy_model import find_spacy_model
+from masc_core.spacy_model import SpacyModel, require_same_pipeline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,8 +124,8 @@ class MascScores:
         from masc_core.metric import MaSC
 
         own = self._settings
-        if own.stripper == "spacy":
-            _require_same_pipeline(own)
+        if own.stripper == "spacy" and own.spacy_weights is not None:
+            require_same_pipeline(SpacyModel(own.spacy_model, own.spacy_weights))
         self._masc = MaSC.from_pretrained(
             own.name_or_path,
             revision=own.revision,
@@ -209,16 +209,6 @@ class MascScores:
             for prepared, score, own in zip(batch.samples, scores, references, strict=True)
         ]
         return values
-
-
-def _require_same_pipeline(own: MascSettings) -> None:
-    """A package may be of another version on another machine."""
-    found = find_spacy_model(own.spacy_model)
-    if own.spacy_weights not in (None, found.weights):
-        raise ValueError(
-            f"metric.spacy_model={own.spacy_model}: on this machine it is {found.weights}, and "
-            f"{own.spacy_weights} where the run was described"
-        )
 
 
 def _without_small(prepared: Prepared, given: np.ndarray, least: float) -> Prepared:

@@ -66,6 +66,20 @@ def find_spacy_model(name_or_path: str) -> SpacyModel:
     return SpacyModel(str(pipeline), _weights(pipeline, name_or_path))
 
 
+def require_same_pipeline(described: SpacyModel) -> None:
+    """Fail now if this machine has another one: a package may be of another version here.
+
+    Raises:
+        ImportError, ValueError: it has, or none.
+    """
+    here = find_spacy_model(described.name_or_path)
+    if here.weights != described.weights:
+        raise ValueError(
+            f"metric.spacy_model={here.name_or_path}: on this machine it is {here.weights}, and "
+            f"{described.weights} where the run was described"
+        )
+
+
 def _package_folder(name: str) -> Path | None:
     if not name.isidentifier():
         return None
