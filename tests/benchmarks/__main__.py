@@ -68,7 +68,10 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
         "segmenters": lambda: segmenter_costs.of_each(folder, best_device()),
-        "comparators": lambda: comparator_costs.of_each(folder, rounds),
+        "comparators": lambda: [
+            *comparator_costs.of_each(folder, rounds),
+            *comparator_costs.of_all_together(folder, rounds, 3),
+        ],
         "gpu": lambda: on_gpu.measure(folder, rounds),
     }
 
