@@ -75,7 +75,10 @@ def benchmarks(folder: Path, config: BenchConfig) -> dict[str, Callable[[], list
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
         "segmenters": lambda: segmenter_costs.of_each(folder, best_device()),
-        "comparators": lambda: comparator_costs.of_each(folder, rounds),
+        "comparators": lambda: [
+            *comparator_costs.of_each(folder, rounds),
+            *comparator_costs.of_all_together(folder, rounds, 3),
+        ],
         "iou": lambda: segmenter_iou.measure(folder, config.segmenter),
         "gpu": lambda: on_gpu.measure(folder, rounds),
     }

@@ -1,24 +1,31 @@
-"""What each comparator costs: operations, time and memory an image, at its published size."""
+"""What comparators cost: each at its published size, and all of them in one pass."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from masc_core.comparators import ComparatorSettings, make_comparators
+from jobs.pipeline.run.shard import find_shards
+from jobs.pipeline.scoring.config import ComparatorConfig, EncoderConfig, MetricConfig
+from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked, metrics_for
+from jobs.pipeline.scoring.plan import ScoringPlan
+from jobs.pipeline.scoring.scorer import ShardScorer
+from masc_core.comparators.network import mixed_precision
+from masc_core.comparators.settings import settings_key
 from masc_core.device import release_cached_memory
 from masc_core.encoder import best_device
 from masc_core.torchvision_compat import make_torchvision_importable
-from tests.benchmarks.arithmetic import counted_flops, flops_of_vit
-from tests.benchmarks.figures import Figure, at_most
-from tests.masc_core.comparators import checkpoints
+from tests.benchmarks.arithmetic import counted_flops
+from tests.benchmarks.comparator_systems import CLIP_POOLS, SYSTEMS, System
+from tests.benchmarks.figures import Figure, alternate, at_most, between, median_ratio
+from tests.benchmarks.workload import rendered, write_shards
+from tests.pipeline.scoring.small_scorer import MAX_IMAGE_PIXELS, ready_scorer
 
 log = logging.getLogger(__name__)
 
@@ -28,82 +35,7 @@ BATCHES = (1, 32)
 LEAST_SECONDS = 0.3
 """Of passes that are timed for a figure, on a GPU; on a CPU one pass is."""
 
-Writer = Callable[..., None]
-"""Writes a random checkpoint: `(path, tower=...)`."""
-
-
-@dataclass(frozen=True)
-class Tower:
-    """A ViT."""
-
-    width: int
-    layers: int
-    heads: int
-    mlp: int
-    patch_size: int
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """As configuration classes of transformers call it."""
-        return {
-            "hidden_size": self.width,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": self.heads,
-            "intermediate_size": self.mlp,
-        }
-
-
-@dataclass(frozen=True)
-class System:
-    """A comparator at the size that is published."""
-
-    names: tuple[str, ...]
-    """Of its columns; one forward pass gives all."""
-    tower: Tower
-    side: int
-    """Pixels of the square that its network sees."""
-    n_prefix_tokens: int
-    """Tokens that are no patches."""
-    write: Writer
-    n_towers: int = 1
-
-    @property
-    def flops(self) -> float:
-        """Operations of one image, by arithmetic."""
-        tower, n_patches = self.tower, (self.side // self.tower.patch_size) ** 2
-        return self.n_towers * flops_of_vit(
-            *(tower.width, tower.layers, tower.mlp, tower.patch_size, n_patches),
-            self.n_prefix_tokens,
-        )
-
-
-BASE_8, BASE_16, BASE_32 = (Tower(768, 12, 12, 3072, patch) for patch in (8, 16, 32))
-SMALL_8 = Tower(384, 12, 6, 1536, 8)
-LARGE_16 = Tower(1024, 24, 16, 4096, 16)
-SO400M_16 = Tower(1152, 27, 16, 4304, 16)
-AGGREGATORS = ("masked_maxcos", "global_maxcos", "weighted_maxcos", "recall_fg")
-
-
-def patch_columns(backbone: str) -> tuple[str, ...]:
-    """The columns that aggregate a backbone's patch tokens."""
-    return tuple(f"cp.{each}@{backbone}" for each in AGGREGATORS)
-
-
-SYSTEMS = (
-    System(("clip_i", "clip_t"), BASE_32, 224, 1, partial(checkpoints.write_clip, image_size=224)),
-    System(("dino_i",), SMALL_8, 224, 1, checkpoints.write_dino),
-    System(("dinov3",), LARGE_16, 224, 5, checkpoints.write_dinov3),
-    System(
-        *(("am_radio",), SO400M_16, 512, 10),
-        partial(checkpoints.write_radio, max_img_size=2048),
-    ),
-    System(patch_columns("dinov3_b"), BASE_16, 512, 5, checkpoints.write_dinov3),
-    System(
-        *(patch_columns("siglip2_b"), BASE_16, 512, 0),
-        partial(checkpoints.write_siglip, image_size=512),
-    ),
-)
-"""As PAPER.md lists them: checkpoints, and the sides that images are brought to."""
+SIZE = (512, 512)
 
 
 def of_each(
@@ -132,7 +64,8 @@ def _quieten_transformers() -> None:
 
 def _of_one(folder: Path, rounds: int, system: System, seconds: float) -> list[Figure]:
     device = best_device()
-    forward, metric = _ready(folder, system, device)
+    metric = system.loaded(folder)
+    forward = getattr(metric.network, "describe", None) or metric.network.encode
     n_parameters = sum(p.numel() for p in _parameters(metric.network))
     name = system.names[0]
     figures = [_operations(system, forward, device)]
@@ -151,19 +84,6 @@ def _of_one(folder: Path, rounds: int, system: System, seconds: float) -> list[F
     del forward, metric
     release_cached_memory(device)
     return figures
-
-
-def _ready(folder: Path, system: System, device: torch.device) -> tuple[Callable[..., Any], Any]:
-    """The network's forward pass, and the metric that it is of, loaded as a worker does."""
-    tower = system.tower
-    path = folder / "comparators" / f"{system.names[0]}-{tower.width}-{tower.layers}"
-    if not path.exists():
-        with device:  # random numbers for a billion weights take a CPU a minute
-            system.write(path, tower=tower.config, patch_size=tower.patch_size)
-    metric: Any = make_comparators(system.names, ComparatorSettings(name_or_path=str(path)))
-    metric.load()
-    network = metric.network
-    return getattr(network, "describe", None) or network.encode, metric
 
 
 def _parameters(network: Any) -> list[torch.nn.Parameter]:
@@ -218,3 +138,97 @@ def _peak(device: torch.device) -> str:
     if device.type != "cuda":
         return ""
     return f"; {torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB at most on the device"
+
+
+def of_all_together(
+    folder: Path, rounds: int, n: int, systems: Sequence[System] | None = None
+) -> list[Figure]:
+    """Seconds a sample of all comparators in one pass, over the sum of their bare forwards.
+
+    They join rows that there are, each image decoded and prepared for all of them; the bare
+    forwards are the library's, on ready pixels, in the same thread.
+
+    Args:
+        systems: None for all, of base size.
+    """
+    if best_device().type != "cpu":
+        log.warning("skipped: what is promised of all comparators together is of a CPU")
+        return []
+    _quieten_transformers()
+    if systems is None:
+        systems = [each.of_base_size() for each in (*SYSTEMS, CLIP_POOLS)]
+    joining = _Joining(folder, systems, n)
+    measured = alternate(rounds, joining.bare, joining.all_together, joining.bare)
+    pairs = [(together, bare) for bare, together in between(measured)]
+    ratio, detail = median_ratio(pairs)
+    seconds = min(together for together, _ in pairs)
+    name = f"{len(systems)} comparators of base size in one pass / their bare forwards"
+    return [at_most(name, ratio, "x", 1.1, f"{detail}; {seconds:.3g} s a sample")]
+
+
+class _Joining:
+    """A shard whose rows comparators join, as often as they are asked to."""
+
+    def __init__(self, folder: Path, systems: Sequence[System], n: int) -> None:
+        joining = folder / "joining"
+        shutil.rmtree(joining, ignore_errors=True)
+        write_shards(joining, "g", rendered(n, [SIZE], 1, "generation"), n, "JPEG")
+        write_shards(joining, "r", rendered(1, [SIZE], 1, "reference"), 1)
+        [self._shard] = find_shards([str(each) for each in joining.glob("g-*.tar")])
+        self._n = n
+        config = {
+            settings_key(name): ComparatorConfig(str(system.checkpoint(folder)))
+            for system in systems
+            for name in system.names
+        }
+        extra = [name for system in systems for name in system.names]
+        encoder = EncoderConfig("demo", max_num_patches=36)
+        asked = metrics_asked(encoder, MetricConfig(extra=extra), config, MAX_IMAGE_PIXELS)
+
+        def scorer(columns: frozenset[str]) -> ShardScorer:
+            self.metrics: Any = metrics_for(asked, columns)
+            run = str(joining / "run")
+            plan = ScoringPlan(run, self.metrics, groups_asked(asked), 0.0, MAX_IMAGE_PIXELS)
+            return ready_scorer(plan, list(joining.glob("r-*.tar")), batch_size=None)
+
+        scorer(asked[0].columns).process(self._shard)
+        [self._part] = (joining / "run" / "scores").iterdir()
+        self._rows = self._part.read_bytes()
+        self._scorer = scorer(frozenset().union(*(each.columns for each in asked[1:])))
+        self._pixels = [
+            torch.rand(1, 3, system.side, system.side).to(metric.dtype)
+            for system, metric in zip(systems, self.metrics, strict=True)
+        ]
+
+    def all_together(self) -> float:
+        """Seconds a sample, from the shard to its part."""
+        self._part.write_bytes(self._rows)
+        began = time.monotonic()
+        counts = self._scorer.process(self._shard).counts
+        seconds = time.monotonic() - began
+        assert counts.ok == self._n
+        return seconds / self._n
+
+    def bare(self) -> float:
+        """Seconds of one forward of each."""
+
+        def forwards() -> float:
+            began = time.monotonic()
+            for _ in range(self._n):
+                for metric, pixels in zip(self.metrics, self._pixels, strict=True):
+                    _bare_forward(metric.network, pixels)
+            return time.monotonic() - began
+
+        # Another thread would have threads of torch's own beside those of this one.
+        return self._scorer._pass._computing.submit(forwards).result() / self._n
+
+
+def _bare_forward(network: Any, pixels: torch.Tensor) -> None:
+    """What a plain use of the library calls."""
+    is_mixed = str(network.dtype).removeprefix("torch.") != network.dtype_name
+    precision = network.dtype_name if is_mixed else "float32"
+    with torch.inference_mode(), mixed_precision(pixels.device, precision):
+        if hasattr(network, "_vision"):
+            network._visual_projection(network._vision(pixels).pooler_output)
+        else:
+            getattr(network._model, "embed", network._model)(pixels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests import photos
 from tests.benchmarks import (
     analysis_coverage,
     arithmetic,
+    comparator_costs,
     coverage,
     efficiency,
     input_side,
@@ -31,6 +33,7 @@ from tests.benchmarks import (
     segmenter_costs,
     segmenter_iou,
 )
+from tests.benchmarks.comparator_systems import CLIP_POOLS, SYSTEMS, Tower
 from tests.benchmarks.figures import at_least, at_most, median_ratio, show
 from tests.benchmarks.workload import small_checkpoint
 from tests.masc_core.segmenters import checkpoints
@@ -143,6 +146,20 @@ def test_the_encoders_rate_is_held_against_a_matrix_product(tmp_path: Path) -> N
 def test_further_masks_and_columns_are_timed_beside_cp_and_pf_alone(tmp_path: Path) -> None:
     figures = many_answers.of_one_forward(small_checkpoint(tmp_path), rounds=1, n=1)
     assert [figure.value > 0 for figure in figures] == [True, True]
+
+
+def test_comparators_are_measured_one_by_one_and_together(tmp_path: Path) -> None:
+    systems = [
+        replace(each, tower=Tower(48, 2, 3, 96, each.tower.patch_size))
+        for each in (*SYSTEMS, CLIP_POOLS)
+        if each.names[0] in ("clip_i", "dinov3", "am_radio", *CLIP_POOLS.names)
+    ]
+    figures = comparator_costs.of_each(tmp_path, 1, systems)
+    counted = [figure for figure in figures if "counted" in figure.name]
+    assert [figure.is_met for figure in counted] == [True] * len(systems)
+    assert all(figure.value > 0 for figure in figures if figure not in counted)
+    for together in comparator_costs.of_all_together(tmp_path, 1, 1, systems):
+        assert together.value > 0
 
 
 @pytest.mark.services

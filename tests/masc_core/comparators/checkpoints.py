@@ -142,3 +142,42 @@ def write_siglip(
         image_mean=MEAN,
         image_std=STD,
     ).save_pretrained(path)
+
+
+DINO = """
+from dreamsim.feature_extraction.vision_transformer import vit_base
+dependencies = []
+def dino_vitb16():
+    import torch
+    torch.manual_seed(3)
+    return vit_base(patch_size=16)
+"""
+"""What stands for facebookresearch/dino, which the package has from torch.hub."""
+
+
+def write_dreamsim(path: Path, seed: int = 0) -> None:
+    """DreamSim's ensemble, of the size that it has, laid out as the release is: a gigabyte."""
+    from dreamsim.config import dreamsim_args
+    from dreamsim.feature_extraction.vision_transformer import DINOHead, vit_base
+    from dreamsim.model import PerceptualModel
+    from peft import LoraConfig, get_peft_model
+
+    path.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    for name in ("clip_vitb16", "open_clip_vitb16"):
+        vit = vit_base(patch_size=16)
+        vit.pos_drop = torch.nn.LayerNorm(768)
+        state = {**vit.state_dict(), "proj": torch.randn(768, 512) / 28}
+        torch.save({"state_dict": state}, path / f"{name}_pretrain.pth.tar")
+    head = {f"module.head.{name}": own for name, own in DINOHead(768, 2048).state_dict().items()}
+    head["module.head.last_layer.weight"] = torch.zeros(2048, 256)
+    torch.save({"student": head}, path / "dino_vitb16_pretrain.pth")
+    code = path / "facebookresearch_dino_main"
+    code.mkdir()
+    (code / "hubconf.py").write_text(DINO)
+    hub = torch.hub.get_dir()
+    config: dict[str, Any] = dreamsim_args["model_config"]["ensemble"]
+    model = PerceptualModel(**config, device="cpu", load_dir=str(path), normalize_embeds=True)
+    torch.hub.set_dir(hub)
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules=["qkv"], init_lora_weights=False)
+    get_peft_model(model, lora).save_pretrained(path / "ensemble_lora")
