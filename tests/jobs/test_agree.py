@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import fsspec
 import krippendorff
 import numpy as np
 import pyarrow as pa
@@ -296,6 +297,14 @@ def test_without_matplotlib_there_are_no_figures_unless_they_are_asked_for(
     done = agree(f"ratings={table}", f"out={out}", "figures=true")
     assert done.returncode == 1
     assert "matplotlib is not installed: pip install 'masc-eval[figures]'" in done.stderr
+
+
+def test_a_table_may_lie_elsewhere(table: Path) -> None:
+    fsspec.filesystem("memory").pipe("/far/ratings.csv", table.read_bytes())
+    found = document("ratings=memory://far/ratings.csv")
+    assert found == document(f"ratings={table}")
+    done = agree("ratings=memory://far/other.csv")
+    assert "ratings=memory://far/other.csv: no such file" in " ".join(done.stderr.split())
 
 
 def spoilt(change: str) -> list[Row]:
