@@ -30,7 +30,8 @@ from jobs.pipeline.results.agreement.ratings import Column, Ratings
 from jobs.pipeline.results.agreement.reading import Row, read_columns, read_ratings
 from jobs.pipeline.results.agreement.scored import aspects_of_columns, columns_of_runs
 from jobs.pipeline.results.numbers import counted
-from jobs.pipeline.run.scores import Scores, open_scores
+from jobs.pipeline.run.scores import Scores
+from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.storage.filesystem import is_local, open_filesystem
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
@@ -70,7 +71,7 @@ def agreement(config: AgreeConfig) -> list[Section]:
     """
     require_one_of("protocol", config.protocol, PROTOCOLS)
     require_one_of("level", config.level, MEASUREMENT_LEVELS)
-    scores = open_scores(config.runs) if config.runs else None
+    scores = open_counted(config.runs) if config.runs else None
     if config.protocol == DREAMBENCHPLUS:
         return _of_dreambenchplus(config, scores)
     return _of_table(config, scores)
