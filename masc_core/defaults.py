@@ -24,6 +24,9 @@ DEMO_CHECKPOINT = Path(__file__).with_name("demo_encoder")
 DEMO_MAX_NUM_PATCHES = 144
 """The most patches that it has seen in an image."""
 
+SPACY_MODEL = "en_core_web_sm"
+"""The pipeline that masc-metric's syntax-aware stripper was made with."""
+
 Dtype = Literal["float32", "bfloat16", "float16"]
 Stripper = Literal["regex", "none", "spacy"]
 ReferenceReduction = Literal["mean", "max"]

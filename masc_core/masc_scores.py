@@ -12,6 +12,7 @@ from masc_core.columns import compares, is_column
 from masc_core.cost import VisionShape, vision_shape
 from masc_core.mask_names import GIVEN
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features, Kind
+from masc_core.spacy_model import SpacyModel, require_same_pipeline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,10 @@ class MascSettings:
     fg_threshold: float
     stripper: defaults.Stripper
     reference_reduction: defaults.ReferenceReduction
+    spacy_model: str = defaults.SPACY_MODEL
+    """Of `stripper=spacy`: a package or an absolute directory."""
+    spacy_weights: str | None = None
+    """What tells that pipeline from others; None where it is not known, or not asked."""
     min_fg_fraction: float = 0.0
     """A mask that covers this share or less has no value; 0 takes all. Whoever reads samples holds
     the given one and members to it."""
@@ -98,6 +103,8 @@ class MascScores:
     def fingerprint(self) -> dict[str, Any]:
         """The encoder counts by its weights, not by where they lie."""
         own = self._settings
+        # Only where it is asked: fingerprints of other strippers have no such key.
+        spacy = {"metric.spacy_model": own.spacy_weights} if own.stripper == "spacy" else {}
         return {
             "encoder.weights": own.weights,
             "encoder.dtype": own.dtype,
@@ -105,6 +112,7 @@ class MascScores:
             "metric.fg_threshold": own.fg_threshold,
             "metric.stripper": own.stripper,
             "metric.reference_reduction": own.reference_reduction,
+            **spacy,
         }
 
     def load(self) -> None:
@@ -116,6 +124,8 @@ class MascScores:
         from masc_core.metric import MaSC
 
         own = self._settings
+        if own.stripper == "spacy" and own.spacy_weights is not None:
+            require_same_pipeline(SpacyModel(own.spacy_model, own.spacy_weights))
         self._masc = MaSC.from_pretrained(
             own.name_or_path,
             revision=own.revision,
@@ -125,6 +135,7 @@ class MascScores:
             trust_remote_code=own.trust_remote_code,
             fg_threshold=own.fg_threshold,
             stripper=own.stripper,
+            spacy_model=own.spacy_model,
             reference_reduction=own.reference_reduction,
             masks=own.masks,
             extra=own.extra,

@@ -54,6 +54,7 @@ class MaSC:
         dtype: torch.dtype = torch.float32,
         stripper: defaults.Stripper = "regex",
         *,
+        spacy_model: str = defaults.SPACY_MODEL,
         reference_reduction: defaults.ReferenceReduction = "mean",
         masks: Sequence[str] = (),
         extra: Sequence[str] = (),
@@ -64,7 +65,7 @@ class MaSC:
             model_id: checkpoint directory or hub id; or an `Encoder`, to which `device`,
                 `naflex_max_patches` and `dtype` then do not apply.
             fg_threshold: mask weight that tells foreground: above it for CP, at it for PF.
-            stripper: see `strip_subject`.
+            stripper, spacy_model: see `strip_subject`.
             reference_reduction: how CP against several references becomes one number.
             masks: names as `metric.masks` takes them; for each beyond `given` there is `cp@NAME`
                 and `pf@NAME` in `Score.extra`.
@@ -76,7 +77,8 @@ class MaSC:
                 in `masks` or `extra`.
             ImportError: `stripper="spacy"` without the package it needs.
         """
-        _require_settings(fg_threshold, stripper, reference_reduction)
+        _require_settings(fg_threshold, reference_reduction)
+        require_stripper(stripper, spacy_model)
         check_names(masks, extra)
         if isinstance(model_id, str | Path):
             model_id = Encoder.from_pretrained(
@@ -85,6 +87,7 @@ class MaSC:
         self.encoder = model_id
         self.fg_threshold = fg_threshold
         self.stripper: defaults.Stripper = stripper
+        self.spacy_model = spacy_model
         self.reference_reduction = reference_reduction
         self._extra = ExtraScores.of(masks, extra, fg_threshold, self._reduce)
         self._texts = TextEmbeddings(self.encoder)
@@ -102,13 +105,15 @@ class MaSC:
         trust_remote_code: bool = False,
         fg_threshold: float = defaults.FG_THRESHOLD,
         stripper: defaults.Stripper = "regex",
+        spacy_model: str = defaults.SPACY_MODEL,
         reference_reduction: defaults.ReferenceReduction = "mean",
         masks: Sequence[str] = (),
         extra: Sequence[str] = (),
     ) -> MaSC:
         """Load a checkpoint; the arguments are `Encoder.from_pretrained`'s and the metric's."""
         # Before the weights are read, which takes its time.
-        _require_settings(fg_threshold, stripper, reference_reduction)
+        _require_settings(fg_threshold, reference_reduction)
+        require_stripper(stripper, spacy_model)
         check_names(masks, extra)
         encoder = Encoder.from_pretrained(
             name_or_path,
@@ -123,6 +128,7 @@ class MaSC:
             encoder,
             fg_threshold=fg_threshold,
             stripper=stripper,
+            spacy_model=spacy_model,
             reference_reduction=reference_reduction,
             masks=masks,
             extra=extra,
@@ -263,7 +269,7 @@ class MaSC:
         """
         mask = as_mask(mask)
         pixels, grid = self.encoder.prepare_image(image)
-        text = strip_subject(prompt, subject, self.stripper)
+        text = strip_subject(prompt, subject, self.stripper, self.spacy_model)
         further, blurred, lacks = self._extra.prepare(
             mask,
             {n: as_mask(m) for n, m in (masks or {}).items()},
@@ -385,13 +391,10 @@ class MaSC:
 
 def _require_settings(
     fg_threshold: float,
-    stripper: defaults.Stripper,
     reference_reduction: defaults.ReferenceReduction,
 ) -> None:
     """Fail now if one of these cannot be meant, and not with a wrong score."""
     if not (isinstance(fg_threshold, Real) and 0 <= fg_threshold <= 1):
         raise ValueError(f"fg_threshold={fg_threshold!r}: expected a mask weight, 0 to 1")
-    require_stripper(stripper)
-    choices = get_args(defaults.ReferenceReduction)
-    if reference_reduction not in choices:
+    if reference_reduction not in (choices := get_args(defaults.ReferenceReduction)):
         raise ValueError(f"reference_reduction={reference_reduction!r}: expected one of {choices}")

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.pipeline.errors import StorageError
 from jobs.pipeline.run.reports import Warned, merged
-from jobs.pipeline.run.rows import ERROR, OK, SKIPPED
+from jobs.pipeline.run.rows import ERROR, OK, PER_REFERENCE, SKIPPED
 from jobs.pipeline.run.shard import Shard
-from jobs.pipeline.scoring.metrics import PER_REFERENCE
 from jobs.pipeline.scoring.warnings import CURES, warnings_of
 from jobs.pipeline.storage.filesystem import is_local, open_filesystem
 from jobs.pipeline.storage.redaction import redact
@@ -29,6 +28,7 @@ from masc_core.subject import strip_subject, subject_found
 
 if TYPE_CHECKING:
     from jobs.pipeline.evaluation import EvaluateConfig
+    from jobs.pipeline.scoring.config import MetricConfig
     from jobs.pipeline.scoring.row import Row
     from jobs.pipeline.scoring_task import Scoring
 
@@ -87,6 +87,7 @@ def look_at(config: EvaluateConfig, task: Scoring) -> Look:
     """
     remaining, remaining_metrics = task.look()
     to_do = remaining.shards
+    masc = next((each for each in remaining_metrics if isinstance(each, MascScores)), None)
     scorer = task.scorer_without_metrics(SAMPLES, os.cpu_count() or 1)
     index = task.read_references(scorer)
     rows: list[Row] = []
@@ -99,7 +100,7 @@ def look_at(config: EvaluateConfig, task: Scoring) -> Look:
             unreadable[redact(shard.url)] = reason_of(error)
             continue
         rows += own
-        warnings.append(_warnings(own, config))
+        warnings.append(_warnings(own, config.metric if masc else None))
     statuses = Counter(str(row.columns.get("status", OK)) for row in rows)
     errors: dict[str, str] = {}
     for row in rows:
@@ -108,7 +109,6 @@ def look_at(config: EvaluateConfig, task: Scoring) -> Look:
     sizes = [shard.version.size for shard in to_do]
     bytes_to_do = None if None in sizes else sum(size or 0 for size in sizes)
     samples = _samples(bytes_to_do, rows)
-    masc = next((each for each in remaining_metrics if isinstance(each, MascScores)), None)
     shape = masc.shape() if masc else None
     return Look(
         shards=len(task.shards),
@@ -186,15 +186,18 @@ def _spread(shards: Sequence[Shard]) -> list[Shard]:
     return list(shards[::step])
 
 
-def _warnings(rows: Sequence[Row], config: EvaluateConfig) -> dict[str, Warned]:
-    """What a run would warn of."""
+def _warnings(rows: Sequence[Row], metric: MetricConfig | None) -> dict[str, Warned]:
+    """What a run would warn of; nothing of texts where it encodes none, for which `metric` is
+    None."""
     told = []
     for row in rows:
         if row.is_over:
             continue
         columns = row.as_columns("")
-        text = strip_subject(columns["prompt"], columns["subject"], config.metric.stripper)
-        columns |= {"text": text, "subject_found": subject_found(columns["prompt"], text)}
+        if metric is not None:
+            prompt = columns["prompt"]
+            text = strip_subject(prompt, columns["subject"], metric.stripper, metric.spacy_model)
+            columns |= {"text": text, "subject_found": subject_found(prompt, text)}
         told.append(columns)
     return warnings_of(told, {row.key: row.suspicions for row in rows})
 

@@ -44,6 +44,12 @@ COMPARATORS: dict[str, str] = {
     "cp.global_maxcos@siglip2_b": "masc_core.comparators.patch_scores:siglip2_b",
     "cp.weighted_maxcos@siglip2_b": "masc_core.comparators.patch_scores:siglip2_b",
     "cp.recall_fg@siglip2_b": "masc_core.comparators.patch_scores:siglip2_b",
+    "pf.bg.stripped@clip_b": "masc_core.comparators.clip_pools:ClipPools",
+    "pf.bg.full@clip_b": "masc_core.comparators.clip_pools:ClipPools",
+    "pf.full.stripped@clip_b": "masc_core.comparators.clip_pools:ClipPools",
+    "pf.full.full@clip_b": "masc_core.comparators.clip_pools:ClipPools",
+    "pf.fg.stripped@clip_b": "masc_core.comparators.clip_pools:ClipPools",
+    "pf.fg.full@clip_b": "masc_core.comparators.clip_pools:ClipPools",
 }
 """By the name that `metric.extra` uses, `module:callable`: imported when it is asked for, so that
 nobody pays for what others use. It is called with the names that it is asked for by, and

@@ -26,6 +26,7 @@ class LoadedComparator:
         references: Sequence[Image.Image] = (),
         *,
         prompt: str | None = None,
+        subject: str | None = None,
         mask: MaskLike | None = None,
         reference_masks: Sequence[MaskLike] | None = None,
     ) -> float:
@@ -35,6 +36,7 @@ class LoadedComparator:
             generation: any size and mode; converted to RGB as PIL does.
             references: photos of the concept, where it compares with them.
             prompt: that made it, where it is held against that.
+            subject: the noun that names the concept in it, where that is taken out.
             mask: (H, W) foreground of the generation, for what aggregates patch tokens.
             reference_masks: likewise, one a reference.
 
@@ -51,19 +53,23 @@ class LoadedComparator:
         encoded = [
             EncodedReference(
                 str(number),
-                *self.metric.encode_references(self._batch(self._prepare(photo, own, None))),
+                *self.metric.encode_references(self._batch(self._prepare(photo, own))),
             )
             for number, (photo, own) in enumerate(zip(references, masks, strict=True))
         ]
-        batch = self._batch(self._prepare(generation, mask, prompt or ""))
+        batch = self._batch(self._prepare(generation, mask, prompt or "", subject))
         [score] = self.metric.score(batch, [encoded])[self.metric.name]
         return score
 
     def _prepare(
-        self, image: Image.Image, mask: MaskLike | None, prompt: str | None
+        self,
+        image: Image.Image,
+        mask: MaskLike | None,
+        prompt: str | None = None,
+        subject: str | None = None,
     ) -> PreparedSample:
         masks = {} if mask is None else {GIVEN: as_mask(mask)}
-        return self.metric.prepare("", image.convert("RGB"), masks, prompt, None)
+        return self.metric.prepare("", image.convert("RGB"), masks, prompt, subject)
 
     def _batch(self, sample: PreparedSample) -> Batch:
         pixels = sample.pixels[None].to(self.metric.device, self.metric.dtype)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from masc_core.records import EncodedText
     from masc_core.texts import TextEmbeddings
 
 CLIP_I, CLIP_T = "clip_i", "clip_t"
@@ -162,18 +163,24 @@ class ClipScores(NetworkScores[ClipNetwork]):
         self, images: torch.Tensor, prompts: Sequence[str]
     ) -> dict[str, list[Any]]:
         """`clip_t` of projections (B, D), and which prompts were cut."""
-        import torch
-
-        from masc_core.similarity import unit
-
         assert self._texts is not None, "load() comes first"
         texts = self._texts.encode(prompts)
-        embeddings = unit(torch.stack([text.embedding for text in texts]))
-        length = self.network.text_length
+        notes = [notes_of_cut(CLIP_T, text, self.network.text_length) for text in texts]
         return {
-            CLIP_T: (images * embeddings).sum(-1).tolist(),
-            NOTES: [
-                f"{CLIP_T}: {n} tokens, cut to {length}" if n > length else None
-                for n in (text.n_tokens for text in texts)
-            ],
+            CLIP_T: (images * embedded(texts)).sum(-1).tolist(),
+            NOTES: ["; ".join(own) or None for own in notes],
         }
+
+
+def embedded(texts: Sequence[EncodedText]) -> torch.Tensor:
+    """The projections of texts side by side: float32 (B, D), of unit length."""
+    import torch
+
+    from masc_core.similarity import unit
+
+    return unit(torch.stack([text.embedding for text in texts]))
+
+
+def notes_of_cut(name: str, text: EncodedText, length: int) -> list[str]:
+    """What is to be said of a text that is longer than the text tower reads."""
+    return [f"{name}: {text.n_tokens} tokens, cut to {length}"] if text.n_tokens > length else []

@@ -20,6 +20,9 @@ class ComparatorSettings:
     """How its values for several references become one, NaN left out."""
     fg_threshold: float = defaults.FG_THRESHOLD
     """Mask weight above which a patch is foreground, for those that use masks."""
+    stripper: defaults.Stripper = "regex"
+    """How the subject leaves the prompt, for those that take it out; see `strip_subject`."""
+    spacy_model: str = defaults.SPACY_MODEL
 
 
 def settings_key(name: str) -> str:
@@ -29,6 +32,8 @@ def settings_key(name: str) -> str:
     Example:
         >>> settings_key("clip_i"), settings_key("cp.recall_fg@dinov3_b")
         ('clip_i', 'dinov3_b')
+        >>> settings_key("pf.bg.stripped@clip_b")
+        'clip_b'
     """
     return name.rpartition("@")[2]
 

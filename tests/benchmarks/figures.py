@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ def at_least(name: str, value: float, unit: str, least: float, detail: str = "")
 def at_most(name: str, value: float, unit: str, most: float, detail: str = "") -> Figure:
     """A figure that must not be larger."""
     return Figure(name, value, unit, f"<= {most:g}", value <= most, detail)
+
+
+def told(figures: list[Figure]) -> list[Figure]:
+    """The figures, shown at once: a machine that is lent for minutes may be gone at the end."""
+    for figure in figures:
+        log.info("%s: %.4g %s (%s)", figure.name.strip(), figure.value, figure.unit, figure.detail)
+    return figures
 
 
 def median_ratio(pairs: Sequence[tuple[float, ...]]) -> tuple[float, str]:

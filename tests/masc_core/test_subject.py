@@ -61,14 +61,3 @@ def test_whitespace_alone_is_no_finding() -> None:
 def test_an_unknown_stripper_is_named() -> None:
     with pytest.raises(ValueError, match="'fuzzy'"):
         strip_subject("a cat", "cat", "fuzzy")  # type: ignore[arg-type]
-
-
-def test_spacy_without_its_package_says_what_to_install() -> None:
-    pytest.importorskip("masc")
-    try:
-        import spacy  # noqa: F401
-    except ImportError:
-        with pytest.raises(ImportError, match=r"masc-metric\[spacy\]"):
-            strip_subject("a cat", "cat", "spacy")
-    else:
-        assert strip_subject("Two cats on a mat", "cat", "spacy") == "on a mat"

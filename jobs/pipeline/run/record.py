@@ -6,10 +6,11 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import masc_core
@@ -18,6 +19,9 @@ from jobs.pipeline.storage.redaction import redact
 
 PACKAGES = ("torch", "torchvision", "transformers", "ray", "pyarrow", "pillow")
 """Whose versions a score may depend on."""
+
+FURTHER_PACKAGES = ("masc-metric", "spacy", "dreamsim")
+"""The same, of extras."""
 
 
 class RunRecord:
@@ -40,6 +44,7 @@ class RunRecord:
                 "masc_core": masc_core.__version__,
                 "python": platform.python_version(),
                 **{name: version(name) for name in PACKAGES},
+                **_versions_of_installed(FURTHER_PACKAGES),
             },
             "driver": {"host": socket.gethostname(), "pid": os.getpid()},
             "n_shards": n_shards,
@@ -54,6 +59,14 @@ class RunRecord:
             **more,
         )
         self._run.describe(self._content)
+
+
+def _versions_of_installed(names: Iterable[str]) -> dict[str, str]:
+    versions = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def redacted_settings(config: Any) -> dict[str, Any]:

@@ -44,6 +44,9 @@ class MetricConfig:
     stripper: defaults.Stripper = setting(
         "regex", "how the subject leaves the prompt; spacy needs the extra `spacy`"
     )
+    spacy_model: str = setting(
+        defaults.SPACY_MODEL, "the pipeline of stripper=spacy: a package or a directory"
+    )
     reference_reduction: defaults.ReferenceReduction = setting(
         "mean", "how CP against several references becomes one number"
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.fingerprint import MASC, Fingerprint, Groups
-from jobs.pipeline.run.rows import scores_schema
+from jobs.pipeline.run.rows import PER_REFERENCE, scores_schema
 from jobs.pipeline.scoring.config import (
     ComparatorConfig,
     EncoderConfig,
@@ -32,8 +32,7 @@ from masc_core.defaults import FG_THRESHOLD
 from masc_core.masc_scores import MascScores, MascSettings
 from masc_core.mask_names import GIVEN, check_mask_name
 from masc_core.protocol import Metric
-
-PER_REFERENCE = "_per_reference"
+from masc_core.spacy_model import SpacyModel, find_spacy_model
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,10 @@ def metrics_asked(
     _check_names(metric, comparators)
     limited = {} if limit is None else {"limit": limit}
     common: dict[str, Any] = {"metric.min_fg_fraction": metric.min_fg_fraction, **limited}
-    masc = _masc(encoder, metric)
+    spacy, no_spacy = _spacy_model(metric)
+    if spacy is not None:
+        metric = replace(metric, spacy_model=spacy.name_or_path)
+    masc = _masc(encoder, metric, spacy.weights if spacy else None, no_spacy)
     asked = [
         replace(
             masc,
@@ -93,7 +95,7 @@ def metrics_asked(
     names = [name for name in metric.extra if find_comparator(name) is not None]
     asked += [
         replace(each, fingerprint={**each.fingerprint, **common})
-        for each in _comparators(names, metric, comparators)
+        for each in _comparators(names, metric, comparators, no_spacy)
     ]
     try:
         scores_schema([each.metric for each in asked if each.metric is not None])
@@ -154,8 +156,13 @@ def completed(asked: Groups, found: Groups) -> dict[str, Fingerprint]:
 
 
 def uses_masks(name: str) -> bool:
-    """Whether a comparator aggregates patch tokens by their masks, `cp.AGGREGATOR@BACKBONE`."""
+    """Whether a comparator has patch tokens and masks, as in `cp.AGGREGATOR@BACKBONE`."""
     return "@" in name
+
+
+def strips(name: str) -> bool:
+    """Whether a comparator takes the subject out of the prompt, as in `pf.POOL.TEXT@BACKBONE`."""
+    return uses_masks(name) and name.startswith("pf.")
 
 
 def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfig]) -> None:
@@ -180,7 +187,21 @@ def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfi
             raise CallError(f"comparators.{name}: no such comparator; known: {known}")
 
 
-def _masc(encoder: EncoderConfig, metric: MetricConfig) -> Asked:
+def _spacy_model(metric: MetricConfig) -> tuple[SpacyModel | None, str | None]:
+    """The pipeline of `stripper=spacy`, or why there is none; neither where nobody asks."""
+    if metric.stripper != "spacy":
+        return None, None
+    try:
+        return find_spacy_model(metric.spacy_model), None
+    except CheckpointError as error:
+        return None, f"metric.spacy_model={error}"
+    except ImportError as error:
+        return None, str(error)
+
+
+def _masc(
+    encoder: EncoderConfig, metric: MetricConfig, spacy_weights: str | None, no_spacy: str | None
+) -> Asked:
     settings = MascSettings(
         name_or_path=encoder.name_or_path,
         revision=encoder.revision,
@@ -192,6 +213,8 @@ def _masc(encoder: EncoderConfig, metric: MetricConfig) -> Asked:
         trust_remote_code=encoder.trust_remote_code,
         fg_threshold=metric.fg_threshold,
         stripper=metric.stripper,
+        spacy_model=metric.spacy_model,
+        spacy_weights=spacy_weights,
         reference_reduction=metric.reference_reduction,
         min_fg_fraction=metric.min_fg_fraction,
         masks=tuple(metric.masks),
@@ -215,11 +238,14 @@ def _masc(encoder: EncoderConfig, metric: MetricConfig) -> Asked:
             is_naflex=checkpoint.is_naflex,
         )
     )
-    return Asked((MASC,), masc, masc.fingerprint())
+    return Asked((MASC,), masc, masc.fingerprint(), no_spacy)
 
 
 def _comparators(
-    names: Sequence[str], metric: MetricConfig, comparators: Mapping[str, ComparatorConfig]
+    names: Sequence[str],
+    metric: MetricConfig,
+    comparators: Mapping[str, ComparatorConfig],
+    no_spacy: str | None,
 ) -> list[Asked]:
     """Those of one class and one checkpoint are one metric, which forwards once for all."""
     together: dict[tuple[str | None, ComparatorSettings], list[str]] = {}
@@ -230,11 +256,16 @@ def _comparators(
             reference_reduction=metric.reference_reduction,
             fg_threshold=metric.fg_threshold if uses_masks(name) else FG_THRESHOLD,
         )
+        if strips(name):
+            settings = replace(settings, stripper=metric.stripper, spacy_model=metric.spacy_model)
         together.setdefault((find_comparator(name), settings), []).append(name)
     asked = []
     for (_, settings), own_names in together.items():
         groups = tuple(own_names)
         made = None
+        if no_spacy is not None and settings.stripper == "spacy":
+            asked.append(Asked(groups, None, {}, no_spacy))
+            continue
         try:
             made = make_comparators(own_names, settings)
             asked.append(Asked(groups, made, made.fingerprint()))

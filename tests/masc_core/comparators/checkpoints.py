@@ -1,11 +1,11 @@
-"""Small checkpoints of the architectures that comparators use, with random weights.
+"""Checkpoints of the architectures that comparators use, with random weights, small by default.
 
 Each is made by its configuration class and `save_pretrained`, and loads like a published one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,14 @@ def clip_tokenizer() -> Any:
     return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=TEXT_LENGTH)
 
 
-def write_clip(path: Path, seed: int = 0) -> None:
-    """A CLIP model of both towers, with its processor."""
+def write_clip(
+    path: Path,
+    seed: int = 0,
+    tower: Mapping[str, Any] = TOWER,
+    image_size: int = 64,
+    patch_size: int = 16,
+) -> None:
+    """A CLIP model of both towers, the text tower a small one, with its processor."""
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
     tokenizer = clip_tokenizer()
@@ -67,49 +73,111 @@ def write_clip(path: Path, seed: int = 0) -> None:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    vision = {**TOWER, "image_size": 64, "patch_size": 16}
+    vision = {**tower, "image_size": image_size, "patch_size": patch_size}
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)
     differing(lambda: CLIPModel(config), seed).save_pretrained(path)
     image_processor = CLIPImageProcessor(
-        size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}
+        size={"shortest_edge": image_size},
+        crop_size={"height": image_size, "width": image_size},
     )
     CLIPProcessor(image_processor, tokenizer).save_pretrained(path)
 
 
-def write_dino(path: Path, seed: int = 0) -> None:
+def write_dino(
+    path: Path, seed: int = 0, tower: Mapping[str, Any] = TOWER, patch_size: int = 32
+) -> None:
     """A ViT for images of 224 pixels, without a pooling layer, as DINO's is."""
     from transformers import ViTConfig, ViTModel
 
-    config = ViTConfig(**TOWER, image_size=224, patch_size=32)
+    config = ViTConfig(**tower, image_size=224, patch_size=patch_size)
     differing(lambda: ViTModel(config, add_pooling_layer=False), seed).save_pretrained(path)
 
 
-def write_dinov3(path: Path, seed: int = 0) -> None:
+def write_dinov3(
+    path: Path, seed: int = 0, tower: Mapping[str, Any] = TOWER, patch_size: int = 32
+) -> None:
     """A DINOv3 ViT with registers, and its processor."""
     from transformers import DINOv3ViTConfig, DINOv3ViTImageProcessor, DINOv3ViTModel
 
-    config = DINOv3ViTConfig(**TOWER, image_size=224, patch_size=32, num_register_tokens=4)
+    config = DINOv3ViTConfig(**tower, image_size=224, patch_size=patch_size, num_register_tokens=4)
     differing(lambda: DINOv3ViTModel(config), seed).save_pretrained(path)
     DINOv3ViTImageProcessor(image_mean=MEAN, image_std=STD).save_pretrained(path)
 
 
-def write_radio(path: Path, seed: int = 0) -> None:
+def write_radio(
+    path: Path,
+    seed: int = 0,
+    tower: Mapping[str, Any] = TOWER,
+    patch_size: int = 64,
+    max_img_size: int = 1024,
+) -> None:
     """A RADIO model: three teachers' CLS tokens, of which two are its summary."""
     from transformers import RadioConfig, RadioModel
 
-    tower = {name: TOWER[name] for name in TOWER if name != "intermediate_size"}
-    config = RadioConfig(**tower, mlp_ratio=2.0, patch_size=64, max_img_size=1024)
+    own = {name: tower[name] for name in tower if name != "intermediate_size"}
+    mlp_ratio = tower["intermediate_size"] / tower["hidden_size"]
+    config = RadioConfig(
+        **own, mlp_ratio=mlp_ratio, patch_size=patch_size, max_img_size=max_img_size
+    )
     differing(lambda: RadioModel(config), seed).save_pretrained(path)
 
 
-def write_siglip(path: Path, seed: int = 0) -> None:
-    """A fixed-size SigLIP model of both towers, and its image processor."""
+def write_siglip(
+    path: Path,
+    seed: int = 0,
+    tower: Mapping[str, Any] = TOWER,
+    image_size: int = 128,
+    patch_size: int = 16,
+) -> None:
+    """A fixed-size SigLIP model of both towers, the text tower a small one, and its image
+    processor."""
     from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel
 
     text = {**TOWER, "vocab_size": 32, "max_position_embeddings": 8}
-    vision = {**TOWER, "image_size": 128, "patch_size": 16}
+    vision = {**tower, "image_size": image_size, "patch_size": patch_size}
     config = SiglipConfig(text_config=text, vision_config=vision)
     differing(lambda: SiglipModel(config), seed).save_pretrained(path)
     SiglipImageProcessor(
-        size={"height": 128, "width": 128}, image_mean=MEAN, image_std=STD
+        size={"height": image_size, "width": image_size},
+        image_mean=MEAN,
+        image_std=STD,
     ).save_pretrained(path)
+
+
+DINO = """
+from dreamsim.feature_extraction.vision_transformer import vit_base
+dependencies = []
+def dino_vitb16():
+    import torch
+    torch.manual_seed(3)
+    return vit_base(patch_size=16)
+"""
+"""What stands for facebookresearch/dino, which the package has from torch.hub."""
+
+
+def write_dreamsim(path: Path, seed: int = 0) -> None:
+    """DreamSim's ensemble, of the size that it has, laid out as the release is: a gigabyte."""
+    from dreamsim.config import dreamsim_args
+    from dreamsim.feature_extraction.vision_transformer import DINOHead, vit_base
+    from dreamsim.model import PerceptualModel
+    from peft import LoraConfig, get_peft_model
+
+    path.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    for name in ("clip_vitb16", "open_clip_vitb16"):
+        vit = vit_base(patch_size=16)
+        vit.pos_drop = torch.nn.LayerNorm(768)
+        state = {**vit.state_dict(), "proj": torch.randn(768, 512) / 28}
+        torch.save({"state_dict": state}, path / f"{name}_pretrain.pth.tar")
+    head = {f"module.head.{name}": own for name, own in DINOHead(768, 2048).state_dict().items()}
+    head["module.head.last_layer.weight"] = torch.zeros(2048, 256)
+    torch.save({"student": head}, path / "dino_vitb16_pretrain.pth")
+    code = path / "facebookresearch_dino_main"
+    code.mkdir()
+    (code / "hubconf.py").write_text(DINO)
+    hub = torch.hub.get_dir()
+    config: dict[str, Any] = dreamsim_args["model_config"]["ensemble"]
+    model = PerceptualModel(**config, device="cpu", load_dir=str(path), normalize_embeds=True)
+    torch.hub.set_dir(hub)
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules=["qkv"], init_lora_weights=False)
+    get_peft_model(model, lora).save_pretrained(path / "ensemble_lora")

@@ -19,11 +19,12 @@ from tests.photos import Photo
 
 @dataclass(frozen=True)
 class Sample:
-    """An image with its mask, and the prompt of a generation."""
+    """An image with its mask, and the prompt of a generation with the noun to take out of it."""
 
     image: Image.Image
     mask: np.ndarray
     prompt: str | None = None
+    subject: str | None = None
 
     @classmethod
     def of(cls, photo: Photo, size: tuple[int, int], prompt: str | None = None) -> Sample:
@@ -45,7 +46,7 @@ def loaded(*names: str, path: Path, **settings: Any) -> Metric:
 
 def batches(metric: Metric, samples: Sequence[Sample], size: int) -> list[Batch]:
     prepared = [
-        metric.prepare(str(i), own.image, {"given": own.mask}, own.prompt, None)
+        metric.prepare(str(i), own.image, {"given": own.mask}, own.prompt, own.subject)
         for i, own in enumerate(samples)
     ]
     assert len({own.bucket for own in prepared}) <= 1

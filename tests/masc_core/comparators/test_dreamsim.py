@@ -7,13 +7,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import ComparatorSettings, make_comparators
+from tests.masc_core.comparators.checkpoints import write_dreamsim
 from tests.masc_core.comparators.scoring import Sample, loaded, scored
 
 pytestmark = pytest.mark.slow
@@ -22,16 +22,6 @@ is_installed = importlib.util.find_spec("dreamsim") is not None
 needs_package = pytest.mark.skipif(
     not is_installed, reason="no package dreamsim: pip install -e '.[dreamsim]'"
 )
-
-DINO = """
-from dreamsim.feature_extraction.vision_transformer import vit_base
-dependencies = []
-def dino_vitb16():
-    import torch
-    torch.manual_seed(3)
-    return vit_base(patch_size=16)
-"""
-"""What stands for facebookresearch/dino, which the package has from torch.hub."""
 
 
 @pytest.mark.skipif(is_installed, reason="the package dreamsim is there")
@@ -50,32 +40,10 @@ def test_the_extra_is_one_of_the_projects() -> None:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights of the real architecture, laid out as the release is: a gigabyte."""
+    """A gigabyte."""
     pytest.importorskip("dreamsim")
-    from dreamsim.config import dreamsim_args
-    from dreamsim.feature_extraction.vision_transformer import DINOHead, vit_base
-    from dreamsim.model import PerceptualModel
-    from peft import LoraConfig, get_peft_model
-
     path = tmp_path_factory.mktemp("dreamsim")
-    torch.manual_seed(0)
-    for name in ("clip_vitb16", "open_clip_vitb16"):
-        vit = vit_base(patch_size=16)
-        vit.pos_drop = torch.nn.LayerNorm(768)
-        state = {**vit.state_dict(), "proj": torch.randn(768, 512) / 28}
-        torch.save({"state_dict": state}, path / f"{name}_pretrain.pth.tar")
-    head = {f"module.head.{name}": own for name, own in DINOHead(768, 2048).state_dict().items()}
-    head["module.head.last_layer.weight"] = torch.zeros(2048, 256)
-    torch.save({"student": head}, path / "dino_vitb16_pretrain.pth")
-    code = path / "facebookresearch_dino_main"
-    code.mkdir()
-    (code / "hubconf.py").write_text(DINO)
-    hub = torch.hub.get_dir()
-    config: dict[str, Any] = dreamsim_args["model_config"]["ensemble"]
-    model = PerceptualModel(**config, device="cpu", load_dir=str(path), normalize_embeds=True)
-    torch.hub.set_dir(hub)
-    lora = LoraConfig(r=4, lora_alpha=8, target_modules=["qkv"], init_lora_weights=False)
-    get_peft_model(model, lora).save_pretrained(path / "ensemble_lora")
+    write_dreamsim(path)
     return path
 
 

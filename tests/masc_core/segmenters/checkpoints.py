@@ -124,9 +124,9 @@ def sam3_config(tokenizer: Any) -> Any:
     )
 
 
-def sam3_processor(tokenizer: Any) -> Any:
+def sam3_processor(tokenizer: Any, side: int = 112) -> Any:
     """Its processor."""
-    size = {"height": 112, "width": 112}
+    size = {"height": side, "width": side}
     return tf.Sam3Processor(tf.Sam3ImageProcessor(size=size), tokenizer)
 
 

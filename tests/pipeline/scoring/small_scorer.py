@@ -90,7 +90,7 @@ def small_plan(
     )
 
 
-def ready_scorer(plan: ScoringPlan, references: list[Path], batch_size: int) -> ShardScorer:
+def ready_scorer(plan: ScoringPlan, references: list[Path], batch_size: int | None) -> ShardScorer:
     """A scorer that has loaded its metrics and encoded its references."""
     scorer = load_scorer(plan, threads=2, batch_size=batch_size)
     read = [scorer.read_input(str(shard)) for shard in references]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
-from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked
+from jobs.pipeline.scoring.config import ComparatorConfig, EncoderConfig, MetricConfig
+from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked, metrics_for
 from masc_core.comparators import COMPARATORS
+from masc_core.comparators.settings import settings_key
+from tests.masc_core.comparators.checkpoints import write_clip
 from tests.pipeline.scoring.asking import metrics_of
 
 DEMO = EncoderConfig(name_or_path="demo")
@@ -68,3 +72,27 @@ def test_the_fingerprint_tells_weights_and_settings_and_not_where_the_weights_li
         MetricConfig(min_fg_fraction=0.1),
     ):
         assert fingerprint(moved, other) != own
+
+
+def test_settings_of_the_metric_go_to_the_comparators_that_use_them(tmp_path: Path) -> None:
+    """Into the fingerprint of their groups and of no others: what else was scored stands."""
+    write_clip(tmp_path)
+    names = ["clip_t", "pf.bg.stripped@clip_b"]
+    comparators = {settings_key(name): ComparatorConfig(str(tmp_path)) for name in names}
+
+    def groups(**settings: Any) -> dict[str, Mapping[str, Any]]:
+        metric = MetricConfig(extra=names, **settings)
+        return dict(groups_asked(metrics_asked(DEMO, metric, comparators, 9)))
+
+    own = groups()
+    for changed in (groups(stripper="none"), groups(fg_threshold=0.4)):
+        differing = [group for group in own if changed[group] != own[group]]
+        assert differing == ["masc", "pf.bg.stripped@clip_b"]
+
+
+def test_a_comparator_that_cannot_strip_says_so_by_the_settings_name(tmp_path: Path) -> None:
+    write_clip(tmp_path)
+    metric = MetricConfig(extra=["pf.bg.full@clip_b"], stripper="spacy", spacy_model="/nowhere")
+    asked = metrics_asked(DEMO, metric, {"clip_b": ComparatorConfig(str(tmp_path))}, 9)
+    with pytest.raises(CallError, match=r"^metric\.spacy_model=/nowhere: no such directory"):
+        metrics_for(asked, {"pf.bg.full@clip_b"})
