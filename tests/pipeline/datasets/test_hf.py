@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -148,6 +149,22 @@ def test_files_are_read_one_after_another_by_a_pattern(tmp_path: Path) -> None:
     with pytest.raises(CallError, match=r"train-9\.parquet: has no column mask, which .*train-0"):
         packed(tmp_path / "train-*.parquet", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_url_is_read_as_a_path_is(tmp_path: Path) -> None:
+    storage = fsspec.filesystem("memory")
+    for number in range(2):
+        local = write(tmp_path / "a.parquet", rows(3, prompt=f"of {number}"))
+        storage.pipe_file(f"/tables/{number}.parquet", local.read_bytes())
+    try:
+        packed("memory://tables/{0..1}.parquet", tmp_path / "out")
+        storage.pipe_file("/tables/1.parquet", local.read_bytes()[:-900])
+        with pytest.raises(CallError, match=r"tables/1\.parquet: not readable as Parquet"):
+            packed("memory://tables/*.parquet", tmp_path / "other")
+    finally:
+        storage.rm("/tables", recursive=True)
+    told = [document["prompt"] for document in documents_of(tmp_path / "out")]
+    assert told == ["of 0"] * 3 + ["of 1"] * 3
 
 
 def test_rows_that_cannot_be_packed_are_counted_by_cause(tmp_path: Path) -> None:
