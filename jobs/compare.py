@@ -15,9 +15,8 @@ from jobs.pipeline.results.comparison.markdown import markdown
 from jobs.pipeline.results.comparison.terminal import print_comparisons
 from jobs.pipeline.results.comparison.verdict import Verdict
 from jobs.pipeline.results.comparison.wording import headline
-from jobs.pipeline.storage.filesystem import join, open_filesystem, refuse_for_results
-from jobs.pipeline.storage.redaction import redact
-from jobs.pipeline.storage.writing import write_in_one_step
+from jobs.pipeline.storage.filesystem import refuse_for_results
+from jobs.pipeline.storage.writing import write_files
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +51,7 @@ def _write(out: str, judged: Judged, text: str) -> None:
         "compare.md": markdown(judged.comparisons, judged.rules, judged.unmatched).encode(),
         "junit.xml": junit(judged.comparisons),
     }
-    fs, directory = open_filesystem(out)
-    for name, content in files.items():
-        write_in_one_step(fs, join(directory, name), content)
-    log.info("wrote %s", redact(out))
+    write_files(out, files)
 
 
 def main() -> int:

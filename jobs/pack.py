@@ -20,23 +20,28 @@ from jobs.pipeline.storage.redaction import redact
 
 
 def pack_shards(config: PackConfig, as_json: bool) -> int:
-    """Make shards from images and a manifest.
+    """Make shards from images and what is known of them.
 
-    The manifest has a row an image, with the columns image, mask, model, concept, prompt, subject,
-    prompt_id, seed, references and role (generation or reference; generation when there is no such
-    column). Paths are relative to the manifest. Without a mask, `jobs.segment` makes one.
-    `references`, a list or a text with semicolons, names keys or images of references. Further
-    columns are carried along; a column `key` names the sample, else its image's path does.
+    kind=manifest: `manifest=` has a row an image, with the columns image, mask, model, concept,
+    prompt, subject, prompt_id, seed, references and role (generation or reference; generation when
+    there is no such column). Paths are relative to the manifest. `references`, a list or a text
+    with semicolons, names keys or images of references. Further columns are carried along; a
+    column `key` names the sample, else its image's path does.
 
-    Images and masks are stored as they are; but 16 bits of grey become 8, masks become PNG, and
-    upright=true turns photos (JPEGs are coded anew).
+    kind=dreambenchplus, kind=orida: trees as those data sets ship. kind=pairs: SOURCE/SUBJECT/*.jpg
+    as pairs of one subject and of two. kind=hf: a table with columns of images. What these lack is
+    counted by cause, and the first few are named.
+
+    Without a mask, `jobs.segment` makes one. Images and masks are stored as they are; but 16 bits
+    of grey become 8, masks become PNG, and upright=true turns photos (JPEGs are coded anew).
     """
     packed = pack(config)
     redacted = redact(config.out)
     if as_json:
         written = {name: asdict(each) for name, each in packed.written.items()}
         notes = {note.name.lower(): count for note, count in packed.notes.items()}
-        sys.stdout.write(json.dumps({"out": redacted, **written, "notes": notes}) + "\n")
+        said = {"notes": notes, "missing": packed.missing.documents()}
+        sys.stdout.write(json.dumps({"out": redacted, **written, **said}) + "\n")
     else:
         sys.stdout.write(f"{redacted}\n")
     return EXIT_DONE

@@ -18,9 +18,8 @@ from jobs.pipeline.command.messages import console_for_results, printable
 from jobs.pipeline.planning import ColumnPlan, Plan, PlanConfig, plan
 from jobs.pipeline.results.curve import curves
 from jobs.pipeline.results.sample_size import Design, detectable
-from jobs.pipeline.storage.filesystem import join, open_filesystem, refuse_for_results
-from jobs.pipeline.storage.redaction import redact
-from jobs.pipeline.storage.writing import write_in_one_step
+from jobs.pipeline.storage.filesystem import refuse_for_results
+from jobs.pipeline.storage.writing import write_files
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +37,7 @@ def plan_command(config: PlanConfig, as_json: bool) -> int:
     found = plan(config)
     text = json.dumps(found.document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if config.out is not None:
-        fs, directory = open_filesystem(config.out)
-        write_in_one_step(fs, join(directory, "plan.json"), text.encode())
-        write_in_one_step(fs, join(directory, "plan.svg"), _figure(found))
-        log.info("wrote %s", redact(config.out))
+        write_files(config.out, {"plan.json": text.encode(), "plan.svg": _figure(found)})
     if as_json:
         sys.stdout.write(text)
     else:

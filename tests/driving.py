@@ -1,4 +1,4 @@
-"""An evaluation that is watched and disturbed while it runs."""
+"""A command that is watched and disturbed while it runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import psutil
 
@@ -25,24 +26,27 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-class Evaluation:
-    """`python -m jobs.evaluate`, in the background."""
+class Watched:
+    """`python -m jobs.NAME`, in the background."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
-        """Start it on the shards in `folder`, into `folder/run`."""
-        self.run = folder / "run"
-        self.log = folder / f"stderr-{time.monotonic_ns()}"
-        command = [
-            *(sys.executable, "-m", "jobs.evaluate"),
-            f"samples={folder}/generations-*.tar",
-            f"references={folder}/references-*.tar",
-            f"run={self.run}",
-            *words,
-        ]
+    def __init__(self, name: str, words: Sequence[str], out: Path, parts: str) -> None:
+        """Start it.
+
+        Args:
+            out: what it writes into.
+            parts: a pattern of what it commits there, one a shard.
+        """
+        self.out = out
+        self._parts = parts
+        self.log = out.parent / f"stderr-{time.monotonic_ns()}"
         with self.log.open("w") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"jobs.{name}", *words],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
 
-    def __enter__(self) -> Evaluation:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -66,7 +70,7 @@ class Evaluation:
 
     def parts(self) -> dict[str, int]:
         """The committed parts, with their times of change."""
-        return {path.name: path.stat().st_mtime_ns for path in self.run.glob("scores/*.parquet")}
+        return {path.name: path.stat().st_mtime_ns for path in self.out.glob(self._parts)}
 
     def until_parts(self, more: int = 1) -> None:
         """Wait until so many parts are committed beyond those that were there."""
@@ -86,8 +90,19 @@ class Evaluation:
         return self._process.wait(timeout=PATIENCE)
 
 
+class Evaluation(Watched):
+    """`jobs.evaluate` on the shards in a folder, into `folder/run`."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        """Start it."""
+        self.run = folder / "run"
+        shards = f"samples={folder}/generations-*.tar", f"references={folder}/references-*.tar"
+        words = *shards, f"run={self.run}", *words
+        super().__init__("evaluate", words, self.run, "scores/*.parquet")
+
+
 def workers() -> list[int]:
-    """The processes that score, on clusters that this process started."""
+    """The processes of workers, on clusters that this process started."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):

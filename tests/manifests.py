@@ -68,7 +68,9 @@ def packed(folder: Path, rows: list[Row], kind: str = "csv", **settings: Any) ->
 
 def pack_manifest(manifest: Path, **settings: Any) -> Packed:
     """Pack it into `out` beside it."""
-    return pack(PackConfig(str(manifest), **{"out": str(manifest.parent / "out"), **settings}))
+    return pack(
+        PackConfig(**{"manifest": str(manifest), "out": str(manifest.parent / "out"), **settings})
+    )
 
 
 def samples_of(out: Path, shards: str = "*.tar") -> list[RawSample]:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import duckdb
 
-from jobs.pipeline.command.settings import require_in_range, section, setting, table
+from jobs.pipeline.command.settings import require_in_range, require_one_of, section, setting, table
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.comparing import (
     LOWER_IS_BETTER,
@@ -108,8 +108,7 @@ def _rules(config: CompareConfig) -> Rules:
         ("min_concepts", config.min_concepts, 2, 10**9),
         *((f"gate.{column}", margin, 0.0, float("inf")) for column, margin in gate.items()),
     )
-    if config.pair_by not in (AUTO, *LEVELS):
-        raise CallError(f"pair_by={config.pair_by}: expected {AUTO}, {', '.join(LEVELS)}")
+    require_one_of("pair_by", config.pair_by, (AUTO, *LEVELS))
     for by in config.by:
         tag_expression(by)
     columns = list(dict.fromkeys([*config.columns, *gate]))

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.pipeline.errors import StorageError
 from jobs.pipeline.run.reports import Warned, merged
-from jobs.pipeline.run.rows import ERROR, OK, SKIPPED
+from jobs.pipeline.run.rows import ERROR, OK, PER_REFERENCE, SKIPPED
 from jobs.pipeline.run.shard import Shard
-from jobs.pipeline.scoring.metrics import PER_REFERENCE
 from jobs.pipeline.scoring.warnings import CURES, warnings_of
 from jobs.pipeline.storage.filesystem import is_local, open_filesystem
 from jobs.pipeline.storage.redaction import redact

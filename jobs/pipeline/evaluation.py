@@ -14,6 +14,7 @@ from jobs.pipeline.cluster.running import Outcome, run_shard_job
 from jobs.pipeline.command.settings import require_in_range, section, setting, table
 from jobs.pipeline.dry_run import Look, look_at
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.masks_first import FirstSegmenterConfig, check_segmenter, with_masks
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.scoring.config import ComparatorConfig, EncoderConfig, MetricConfig
@@ -39,13 +40,15 @@ class EvaluateConfig:
     comparators: dict[str, ComparatorConfig] = table(
         "the checkpoint of a comparator, as comparators.NAME.name_or_path=...; null is its own"
     )
+    segmenter: FirstSegmenterConfig = section(FirstSegmenterConfig)
     workers: WorkersConfig = section(WorkersConfig)
     ray: RayConfig = section(RayConfig)
     limits: LimitsConfig = section(LimitsConfig)
 
 
 def evaluate(config: EvaluateConfig) -> Outcome[Summary]:
-    """Score the shards, or go on with them, and summarise the run.
+    """Score the shards, or go on with them, and summarise the run; give them masks first where a
+    segmenter is asked for.
 
     Raises:
         CallError: the call or its configuration is wrong.
@@ -53,12 +56,21 @@ def evaluate(config: EvaluateConfig) -> Outcome[Summary]:
     """
     config = _ready(config)
     run = RunDirectory(config.run)
+    if config.segmenter.name is not None:
+        # What is wrong with the scoring is said before hours of segmenting.
+        Scoring(config).look()
+        config = with_masks(config)
     return run_shard_job(Scoring(config), run, config.workers, config.ray, config.limits)
 
 
 def dry_run(config: EvaluateConfig) -> Look:
     """What an evaluation of this configuration would come to; see `dry_run.look_at`."""
     config = _ready(config)
+    if config.segmenter.name is not None:
+        raise CallError(
+            "dry_run=true looks at shards that have masks: call jobs.segment first, and leave out "
+            "segmenter.name"
+        )
     return look_at(config, Scoring(config))
 
 
@@ -82,4 +94,5 @@ def check(config: EvaluateConfig) -> None:
     )
     if config.limit is not None and config.limit < 1:
         raise CallError(f"limit={config.limit}: expected 1 or more, or null for all")
+    check_segmenter(config.segmenter)
     check_workers_and_limits(config.workers, config.limits)

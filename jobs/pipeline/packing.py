@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import TypeVar
 
 from fsspec import AbstractFileSystem
 
+from jobs.pipeline.command.bars import bar_on_terminal
 from jobs.pipeline.command.settings import setting
-from jobs.pipeline.datasets.entries import GENERATION, REFERENCE, Entry, check_entries, suffix_of
+from jobs.pipeline.datasets import dreambenchplus, hf, orida, pairs
+from jobs.pipeline.datasets.entries import GENERATION, REFERENCE, Contents, Entry, problem_of
+from jobs.pipeline.datasets.loading import Loaded, load, load_what_is_sound
 from jobs.pipeline.datasets.manifest import read_manifest
+from jobs.pipeline.datasets.missing import Missing
+from jobs.pipeline.datasets.settings import Dataset, DatasetConfig
 from jobs.pipeline.errors import CallError, SampleError, StorageError
-from jobs.pipeline.shards.conversion import (
-    Note,
-    Stored,
-    has_cut_out,
-    stored_image,
-    stored_mask,
-)
-from jobs.pipeline.shards.images import aspect_problem
-from jobs.pipeline.shards.members import JSON_SUFFIX, MASK_SUFFIX
-from jobs.pipeline.shards.writing import Sample, write_shard
+from jobs.pipeline.shards.conversion import Note
+from jobs.pipeline.shards.writing import ShardWriter
 from jobs.pipeline.storage.filesystem import open_filesystem, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.replacement import Replacement
@@ -41,30 +40,38 @@ log = logging.getLogger(__name__)
 SHARD_NAMES = {GENERATION: "generations", REFERENCE: "references"}
 """Role of an entry, and the name that its shards begin with."""
 
-READERS = 8
-"""Threads that read images: they wait for the disk, and not for one another."""
+READERS = max(8, os.cpu_count() or 1)
+"""Threads that read and decode images: they wait for the disk, and not for one another."""
 
-AHEAD = 32
+AHEAD = 4 * READERS
 """Samples read before they are written; what packing holds of images in memory."""
 
 LINE_SECONDS = 5.0
 
+UNFIT = "samples that jobs.evaluate would refuse, left out"
+
+UNREADABLE_IMAGE = "images that cannot be read, left out"
+
+UNREADABLE_MASK = "masks that cannot be read or are of another image; packed without"
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-KINDS: dict[str, Callable[[PackConfig], list[Entry]]] = {
-    "manifest": lambda config: read_manifest(Path(config.manifest).expanduser()),
+KINDS: dict[str, Dataset] = {
+    "manifest": Dataset(read_manifest, "manifest"),
+    "dreambenchplus": Dataset(dreambenchplus.read, "source", ("masks", "methods")),
+    "orida": Dataset(orida.read, "source"),
+    "pairs": Dataset(pairs.read, "source"),
+    "hf": Dataset(hf.read, "source", hf.SETTINGS),
 }
 """The data sets that can be packed, by the name that a call gives them."""
 
 
 @dataclass
-class PackConfig:
-    manifest: str = setting(help="FILE.csv, .jsonl or .parquet: a row an image")
+class PackConfig(DatasetConfig):
     out: str = setting(help="directory of the shards, local or a URL")
-    kind: str = setting("manifest", f"data set to pack: {', '.join(KINDS)}")
+    kind: str = setting("manifest", lambda: f"data set to pack: {', '.join(KINDS)}")
     shard_size: int = setting(1000, "samples a shard")
-    upright: bool = setting(False, "turn images by their EXIF orientation, as their masks are")
     overwrite: bool = setting(
         False, "replace the shards in `out` that are called as those to be written"
     )
@@ -81,10 +88,14 @@ class Written:
 
 @dataclass
 class Packed:
-    """What was written, by the name of its shards, and how often what was noted of a file."""
+    """What was written, by the name of its shards, and what is to be said of it."""
 
     written: dict[str, Written]
     notes: Counter[Note] = field(default_factory=Counter)
+    missing: Missing = field(default_factory=Missing)
+    first_without_mask: str | None = None
+    n_not_segmentable: int = 0
+    """Samples that have neither a mask nor a subject to make one by."""
 
 
 def pack(config: PackConfig) -> Packed:
@@ -93,8 +104,8 @@ def pack(config: PackConfig) -> Packed:
     They are written beside their places; a call that fails leaves `out` as it was.
 
     Raises:
-        CallError: an entry that cannot be packed, or that could not be scored; or there are shards
-            already.
+        CallError: there is no such data set, or nothing of it to be packed; an entry of a manifest
+            that cannot be packed, or that could not be scored; or there are shards already.
         StorageError: `out` cannot be written to.
     """
     if config.shard_size < 1:
@@ -102,27 +113,68 @@ def pack(config: PackConfig) -> Packed:
     if config.kind not in KINDS:
         raise CallError(f"kind={config.kind}: no such data set; known: {', '.join(KINDS)}")
     refuse_for_results(config.out, "out")
+    KINDS[config.kind].check(config.kind, config)
     fs, out = open_filesystem(config.out, keeps_listings=False)
     named = f"out={redact(config.out)}"
-    entries = KINDS[config.kind](config)
-    check_entries(entries)
+    contents = KINDS[config.kind].read(config)
+    if contents.missing is None:
+        contents = _checked_as_a_whole(contents)
     try:
         with storage_errors(named):
-            names = {SHARD_NAMES[entry.role] for entry in entries}
+            names = {SHARD_NAMES[role] for role in contents.roles}
             present = _present(fs, out, names)
             if present and not config.overwrite:
                 raise CallError(f"{named}: holds shards; overwrite=true replaces them")
-            with ThreadPoolExecutor(READERS, "reader") as pool:
-                deque(_in_order(pool, _check_files, entries), maxlen=0)
             with Replacement(fs, out) as replacement:
-                packed = _write(entries, config, replacement)
+                packed = _write(contents, config, replacement)
                 replacement.put_in_place(
                     present, partial(_require_same, present, fs, out, names, named)
                 )
     except (FileNotFoundError, NotImplementedError) as error:
         raise StorageError(named, reason_of(error)) from error
-    _say(packed, entries)
+    _say(packed)
     return packed
+
+
+def _checked_as_a_whole(contents: Contents) -> Contents:
+    """The same with its entries in a list, each of which is fit to be packed and has its files."""
+    entries = list(_fit(contents))
+    with ThreadPoolExecutor(READERS, "reader") as pool:
+        deque(_in_order(pool, _check_files, entries), maxlen=0)
+    return replace(contents, entries=entries)
+
+
+def _fit(contents: Contents) -> Iterator[Entry]:
+    """The entries that `jobs.evaluate` would take, so far as that can be told without the images.
+
+    Raises:
+        CallError: two of one role and key; or another entry that is unfit, where that is not to be
+            counted as missing.
+    """
+    known: set[tuple[str, str]] = set()
+    for entry in contents.entries:
+        if (entry.role, entry.key) in known:
+            raise CallError(
+                f"{entry.where}: key {entry.key!r} comes twice; a column `key` can tell them apart"
+            )
+        known.add((entry.role, entry.key))
+        problem = problem_of(entry)
+        if problem is None:
+            yield entry
+        elif contents.missing is None:
+            raise CallError(f"{entry.where}: {problem}")
+        else:
+            contents.missing.add(UNFIT, f"{entry.where}: {problem}")
+
+
+def _check_files(entry: Entry) -> None:
+    for name, path in (("image", entry.image), ("mask", entry.mask)):
+        try:
+            is_there = not isinstance(path, Path) or path.is_file()
+        except OSError as error:
+            raise CallError(f"{entry.where}: {name}: {error.strerror}: {path}") from error
+        if not is_there:
+            raise CallError(f"{entry.where}: {name}: no such file: {path}")
 
 
 def _present(fs: AbstractFileSystem, out: str, names: set[str]) -> dict[str, Version]:
@@ -147,34 +199,102 @@ def _require_same(
         )
 
 
-def _write(entries: list[Entry], config: PackConfig, replacement: Replacement) -> Packed:
-    packed = Packed({name: Written() for name in SHARD_NAMES.values()})
-    progress = _Progress(len(entries))
-    with ThreadPoolExecutor(READERS, "reader") as pool:
-        for role, name in SHARD_NAMES.items():
-            of_role = [entry for entry in entries if entry.role == role]
-            written = packed.written[name]
-            loaded = _in_order(pool, partial(_load, upright=config.upright), of_role)
-            samples = _counted(loaded, written, packed.notes, progress)
-            while written.samples < len(of_role):
-                with replacement.open(f"{name}-{written.shards:06d}.tar") as file:
-                    write_shard(file, islice(samples, config.shard_size))
-                written.shards += 1
+def _write(contents: Contents, config: PackConfig, replacement: Replacement) -> Packed:
+    missing = contents.missing if contents.missing is not None else Missing()
+    packed = Packed({name: Written() for name in SHARD_NAMES.values()}, missing=missing)
+    entries = contents.entries
+    n = len(entries) if isinstance(entries, list) else None
+    with (
+        ThreadPoolExecutor(READERS, "reader") as pool,
+        _Shards(replacement, config.shard_size, packed.written) as shards,
+        _Progress(n) as progress,
+    ):
+        read = partial(_load, upright=config.upright, is_strict=contents.missing is None)
+        for entry, loaded in _in_order(pool, read, _fit(contents)):
+            progress.advance()
+            if isinstance(loaded, SampleError):
+                missing.add(UNREADABLE_IMAGE, f"{entry.where}: {loaded}")
+                continue
+            shards.add(entry, loaded)
+            _note(entry, loaded, packed)
+    _refuse_nothing(contents, packed, config.kind)
     return packed
 
 
-def _counted(
-    loaded: Iterable[tuple[Sample, tuple[Note, ...]]],
-    written: Written,
-    notes: Counter[Note],
-    progress: _Progress,
-) -> Iterator[Sample]:
-    for sample, noted in loaded:
+def _refuse_nothing(contents: Contents, packed: Packed, kind: str) -> None:
+    names = {SHARD_NAMES[role] for role in contents.required}
+    lacking = sorted(name for name in names if not packed.written[name].samples)
+    if not lacking and any(written.samples for written in packed.written.values()):
+        return
+    why = "; ".join(packed.missing.lines()) or "it is empty"
+    raise CallError(
+        f"kind={kind}: there are no {' and no '.join(lacking) or 'samples'} in it: {why}"
+    )
+
+
+def _load(entry: Entry, upright: bool, is_strict: bool) -> tuple[Entry, Loaded | SampleError]:
+    """An entry's sample, or why there is none.
+
+    Raises:
+        CallError: there is none, and the call is to end with that.
+    """
+    try:
+        return entry, (load if is_strict else load_what_is_sound)(entry, upright)
+    except SampleError as error:
+        if is_strict:
+            raise CallError(f"{entry.where}: {error}") from error
+        return entry, error
+
+
+def _note(entry: Entry, loaded: Loaded, packed: Packed) -> None:
+    packed.notes.update(loaded.notes)
+    if loaded.mask_problem:
+        packed.missing.add(UNREADABLE_MASK, f"{entry.where}: {loaded.mask_problem}")
+    if not loaded.has_mask:
+        packed.first_without_mask = packed.first_without_mask or entry.where
+        packed.n_not_segmentable += not entry.fields.get("subject")
+
+
+class _Shards:
+    """The shards of each role, begun as they are needed. A context manager."""
+
+    def __init__(self, replacement: Replacement, size: int, written: dict[str, Written]) -> None:
+        self._replacement = replacement
+        self._size = size
+        self._written = written
+        self._open: dict[str, tuple[ShardWriter, ExitStack]] = {}
+
+    def __enter__(self) -> _Shards:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for _, files in self._open.values():
+            files.close()
+
+    def add(self, entry: Entry, loaded: Loaded) -> None:
+        """Write a sample into the shard of its role."""
+        name = SHARD_NAMES[entry.role]
+        written = self._written[name]
+        if written.samples % self._size == 0:
+            self._begin(name, f"{name}-{written.shards:06d}.tar")
+            written.shards += 1
+        self._open[name][0].add(loaded.sample)
         written.samples += 1
-        written.without_mask += MASK_SUFFIX not in sample[1]
-        notes.update(noted)
-        progress.advance()
-        yield sample
+        written.without_mask += not loaded.has_mask
+
+    def _begin(self, name: str, file: str) -> None:
+        if name in self._open:
+            self._open.pop(name)[1].close()
+        with ExitStack() as files:
+            writer = files.enter_context(
+                ShardWriter(files.enter_context(self._replacement.open(file)))
+            )
+            self._open[name] = writer, files.pop_all()
 
 
 def _in_order(
@@ -194,76 +314,61 @@ def _in_order(
             future.cancel()
 
 
-def _check_files(entry: Entry) -> None:
-    for name, path in (("image", entry.image), ("mask", entry.mask)):
-        try:
-            is_there = path is None or path.is_file()
-        except OSError as error:
-            raise CallError(f"{entry.where}: {name}: {error.strerror}: {path}") from error
-        if not is_there:
-            raise CallError(f"{entry.where}: {name}: no such file: {path}")
-
-
-def _load(entry: Entry, upright: bool) -> tuple[Sample, tuple[Note, ...]]:
-    """An entry's members, and what is to be said of them.
-
-    Raises:
-        CallError: an image or mask that could not be scored, or that do not fit each other.
-    """
-    try:
-        content = entry.image.read_bytes()
-        image = stored_image(content, suffix_of(entry.image), upright)
-        members = {image.suffix: image.content, JSON_SUFFIX: entry.document()}
-        if entry.mask is None:
-            return (entry.key, members), image.notes
-        content_of_mask = entry.mask.read_bytes()
-        if content_of_mask == content and not has_cut_out(content):
-            raise SampleError("mask: is the image itself, and that has no alpha channel to be one")
-        mask = stored_mask(content_of_mask, suffix_of(entry.mask))
-    except SampleError as error:
-        raise CallError(f"{entry.where}: {error}") from error
-    except OSError as error:
-        raise CallError(f"{entry.where}: {error.strerror}: {error.filename}") from error
-    _refuse_other_aspect(entry, image, mask)
-    members[MASK_SUFFIX] = mask.content
-    return (entry.key, members), image.notes + mask.notes
-
-
-def _refuse_other_aspect(entry: Entry, image: Stored, mask: Stored) -> None:
-    if problem := aspect_problem(image.size, mask.size):
-        is_turned = Note.NOT_UPRIGHT in image.notes
-        cure = "; upright=true turns the image by its EXIF orientation" if is_turned else ""
-        raise CallError(f"{entry.where}: mask: {problem}{cure}")
-
-
 class _Progress:
-    """A line every few seconds."""
+    """A live bar on a terminal, a line every few seconds elsewhere. A context manager."""
 
-    def __init__(self, n_samples: int) -> None:
+    def __init__(self, n_samples: int | None) -> None:
         self._n_samples = n_samples
         self._n_done = 0
         self._began = self._last_line = time.monotonic()
+        self._bar = bar_on_terminal("samples")
+
+    def __enter__(self) -> _Progress:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("packing", total=self._n_samples, detail="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
 
     def advance(self) -> None:
         """One sample more is read."""
         self._n_done += 1
         now = time.monotonic()
-        if now - self._last_line >= LINE_SECONDS:
+        rate = f"{self._n_done / (now - self._began):.0f}/s" if now > self._began else ""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._n_done, detail=rate)
+        elif now - self._last_line >= LINE_SECONDS:
             self._last_line = now
-            rate = self._n_done / (now - self._began)
-            log.info("%d of %d samples · %.0f/s", self._n_done, self._n_samples, rate)
+            of_all = f" of {self._n_samples}" if self._n_samples is not None else ""
+            log.info("%d%s samples · %s", self._n_done, of_all, rate)
 
 
-def _say(packed: Packed, entries: list[Entry]) -> None:
+def _say(packed: Packed) -> None:
     for name, written in packed.written.items():
         log.info("%d %s in %d shards", written.samples, name, written.shards)
     for note in Note:
         if packed.notes[note]:
             log.warning("%d %s", packed.notes[note], note.value)
-    without = [entry for entry in entries if entry.mask is None]
-    if without:
+    for line in packed.missing.lines():
+        log.warning("%s", line)
+    all_written = packed.written.values()
+    if n_without := sum(written.without_mask for written in all_written):
         log.warning(
             "%d of %d samples have no mask (the first: %s); jobs.segment comes next, which makes "
             "masks, and then jobs.evaluate",
-            len(without), len(entries), without[0].where,
-        )  # fmt: skip
+            *(n_without, sum(written.samples for written in all_written)),
+            packed.first_without_mask,
+        )
+    if packed.n_not_segmentable:
+        log.warning(
+            "%d of them have no `subject` either, which jobs.segment looks for in the image",
+            packed.n_not_segmentable,
+        )

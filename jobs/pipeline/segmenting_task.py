@@ -113,6 +113,7 @@ class Segmenting:
     def begin(self, run: RunDirectory) -> list[Shard]:
         """The shards without masks."""
         self._out.open(self._config.overwrite)
+        self._out.remove_unfinished(self.shards)
         return self.still_to_do(run, self.shards)
 
     def still_to_do(self, run: RunDirectory, shards: Sequence[Shard]) -> list[Shard]:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import EXIT_DONE
-from jobs.pipeline.command.settings import setting
+from jobs.pipeline.command.settings import section, setting
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.segmenting.config import SegmenterConfig
 from masc_core.encoder import best_device
 from tests.benchmarks import (
+    analysis_coverage,
     comparator_costs,
     comparing,
     coverage,
@@ -25,10 +27,12 @@ from tests.benchmarks import (
     many_gpus,
     memory,
     on_gpu,
+    packing,
     precision,
     reducing,
     scoring,
     segmenter_costs,
+    segmenter_iou,
 )
 from tests.benchmarks.figures import Figure, show
 from tests.benchmarks.workload import base_checkpoint
@@ -42,11 +46,12 @@ class BenchConfig:
     out: str = setting("bench.json", "the figures, as JSON")
     rounds: int = setting(3, "rounds of each comparison; the median counts")
     only: list[str] = setting([], "the benchmarks to run; none means all")
+    segmenter: SegmenterConfig = section(SegmenterConfig)
 
 
-def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]]]:
+def benchmarks(folder: Path, config: BenchConfig) -> dict[str, Callable[[], list[Figure]]]:
     """By name; nothing is written before one is called."""
-    base = partial(base_checkpoint, folder)
+    base, rounds = partial(base_checkpoint, folder), config.rounds
     return {
         "authors": lambda: scoring.against_the_authors(folder, base(), rounds, 24, 1, 2.0),
         "authors4": lambda: scoring.against_the_authors(folder, base(), rounds, 18, 4, 7.5),
@@ -62,9 +67,11 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
         "reduce": lambda: reducing.against_the_bare_queries(folder, rounds, 10_000_000, 200),
         "reduce-large": lambda: reducing.in_little_memory(folder, 100_000_000, 1_000),
         "coverage": lambda: [*coverage.of_intervals(), *coverage.cost(models=100, columns=10)],
+        "analyses": lambda: [*analysis_coverage.of_analyses(), *analysis_coverage.cost()],
         "error-rates": lambda: list(error_rates.of_verdicts()),
         "compare": lambda: comparing.against_the_bare_join(folder, rounds, 10_000_000, 100),
         "input": lambda: input_side.in_a_worker(folder, 128),
+        "pack": lambda: packing.against_plain_reading(folder, rounds, n_concepts=150),
         "memory": lambda: memory.growth(folder, 1000),
         "many-gpus": lambda: many_gpus.simulate(folder, 8, 8, 450, 1000, 12),
         "segmenters": lambda: segmenter_costs.of_each(folder, best_device()),
@@ -72,6 +79,7 @@ def benchmarks(folder: Path, rounds: int) -> dict[str, Callable[[], list[Figure]
             *comparator_costs.of_each(folder, rounds),
             *comparator_costs.of_all_together(folder, rounds, 3),
         ],
+        "iou": lambda: segmenter_iou.measure(folder, config.segmenter),
         "gpu": lambda: on_gpu.measure(folder, rounds),
     }
 
@@ -80,7 +88,7 @@ def bench(config: BenchConfig, as_json: bool) -> int:
     """Measure everything that the project promises of speed and memory, and print one table."""
     folder = Path(config.folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    known = benchmarks(folder, config.rounds)
+    known = benchmarks(folder, config)
     for name in config.only:
         if name not in known:
             raise CallError(f"only={name}: no such benchmark; known: {', '.join(known)}")

@@ -13,6 +13,7 @@ import psutil
 
 from tests.benchmarks.figures import Figure, at_most
 from tests.benchmarks.workload import rendered, small_checkpoint, write_shards
+from tests.masc_core.segmenters.checkpoints import write_clipseg
 
 
 def _resident(pid: int) -> tuple[float, float]:
@@ -52,37 +53,35 @@ def peaks_of(command: list[str]) -> tuple[float, float]:
 
 
 def growth(folder: Path, n: int) -> list[Figure]:
-    """Memory at `n` and at `10 * n` samples, on a small encoder: what grows is ours."""
-    checkpoint = small_checkpoint(folder)
+    """Memory of both shard jobs at `n` and at `10 * n` samples, on small networks: what grows is
+    ours."""
     items = rendered(100, [(256, 256), (320, 200), (200, 320)], 3, "generation")
     photos = write_shards(folder / "memory", "r", rendered(3, [(256, 256)], 3, "reference"), 100)
-    peaks = []
     for count in (n, 10 * n):
-        name = f"g{count}"
-        # The same hundred images under other names: what is measured is the number of samples.
+        # The same hundred images in other files: what is measured is the number of samples.
         for shard in range(count // 100):
-            write_shards(folder / "memory" / name / f"{shard:05d}", "g", items, 100)
-        command = [
-            *(sys.executable, "-m", "jobs.evaluate", f"run={folder}/memory/run-{count}"),
-            *(f"samples={folder}/memory/{name}/*/g-*.tar", f"references={photos}"),
-            *(f"encoder.name_or_path={checkpoint}", "encoder.max_num_patches=64"),
-            *("workers.count=1", "overwrite=true"),
-        ]
-        peaks.append(peaks_of(command))
-    (driver, worker), (driver_10, worker_10) = peaks
-    return [
-        at_most(
-            f"worker's memory, {10 * n:,} / {n:,} samples",
-            worker_10 / worker,
-            "x",
-            1.05,
-            f"{worker:,.0f} MB, {worker_10:,.0f} MB",
-        ),
-        at_most(
-            f"driver's memory, {10 * n:,} / {n:,} samples",
-            driver_10 / driver,
-            "x",
-            1.05,
-            f"{driver:,.0f} MB, {driver_10:,.0f} MB",
-        ),
-    ]
+            write_shards(folder / "memory" / f"g{count}", f"{shard:05d}", items, 100)
+    clipseg = folder / "memory" / "clipseg"
+    jobs = {
+        "evaluate": lambda run: [
+            *(f"references={photos}", f"run={run}", "encoder.max_num_patches=64"),
+            f"encoder.name_or_path={small_checkpoint(folder)}",
+        ],
+        "segment": lambda run: [
+            *(f"out={run}", "segmenter.name=clipseg", "member=other"),
+            f"segmenter.name_or_path={clipseg if clipseg.exists() else write_clipseg(clipseg)}",
+        ],
+    }
+    figures = []
+    for name, words in jobs.items():
+        peaks = []
+        for count in (n, 10 * n):
+            samples = f"samples={folder}/memory/g{count}/*.tar"
+            more = (samples, "workers.count=1", "overwrite=true")
+            run = folder / "memory" / f"{name}-{count}"
+            peaks.append(peaks_of([sys.executable, "-m", f"jobs.{name}", *words(run), *more]))
+        for who, least, most in zip(("driver", "worker"), *peaks, strict=True):
+            title = f"{name}: {who}'s memory, {10 * n:,} / {n:,} samples"
+            detail = f"{least:,.0f} MB, {most:,.0f} MB"
+            figures.append(at_most(title, most / least, "x", 1.05, detail))
+    return figures

@@ -6,7 +6,7 @@ import io
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from jobs.demo.world.checkpoint import write_random_checkpoint
-from masc_core import Encoder
+from masc_core import MaSC
 from masc_core.defaults import Dtype
 from masc_core.device import default_batch_size, release_cached_memory, upload
 from masc_core.encoder import best_device
@@ -99,56 +99,80 @@ def on_gpu(
     figures: list[Figure] = []
     rates: dict[Dtype, float] = {}
     for dtype in dtypes:
-        rates[dtype], batch = encoder_rate(checkpoint, dtype, device)
-        detail = f"batches of {batch}; {rates[dtype] * SO400M / 1e12:.0f} TFLOP/s if it is SO400M"
-        figures += told([Figure(f"encoder in {dtype}", rates[dtype], "images/s", detail=detail)])
+        rates[dtype], own = rates_of(checkpoint, dtype, device, shards)
+        release_cached_memory(device)  # what follows runs in other processes
+        figures += told(own)
 
-    def job(dtype: Dtype) -> Job:
+    def job(dtype: Dtype, workers: int = 1, compiled: bool = False) -> Job:
         samples = shards.samples(ceil(seconds * rates[dtype]))
         references = f"{shards.folder}/r-*.tar"
-        words = samples, references, checkpoint, f"encoder.dtype={dtype}", "workers.count=1"
-        return run_job(folder / "gpu" / "run", *words)
+        words = [f"encoder.dtype={dtype}", f"workers.count={workers}"]
+        if device.type == "cuda":
+            words += [f"workers.gpus={1 / workers}", f"encoder.compile={compiled}"]
+        return run_job(folder / "gpu" / "run", samples, references, checkpoint, *words)
 
     for dtype in dtypes[1:]:
-        figures += told(of_job(job(dtype), dtype, rates[dtype]))
+        for way in ({}, {"workers": 2}, {"compiled": True}):
+            named = " ".join([dtype, *(f"{name}={value}" for name, value in way.items())])
+            figures += told(of_job(job(dtype, **way), named, rates[dtype]))
     done, parity = against_the_authors(shards, checkpoint, rounds, device, partial(job, dtypes[0]))
     return figures + told(of_job(done, dtypes[0], rates[dtypes[0]])) + told(parity)
 
 
-def of_job(done: Job, dtype: Dtype, encoder_rate: float) -> list[Figure]:
+def of_job(done: Job, named: str, encoder_rate: float) -> list[Figure]:
     """Images a second of a job, also as a share of the bare encoder's."""
-    worker = done.workers[0]
-    share = worker["waiting"] / (worker["waiting"] + worker["scoring"])
+    waiting, scoring = (sum(each[at] for each in done.workers) for at in ("waiting", "scoring"))
+    share = waiting / (waiting + scoring)
     detail = (
         f"{done.n:,} samples; waits for them {share:.0%} of its time; start-up {done.start:.0f} s"
     )
     rate = done.n / done.seconds
     return [
-        Figure(f"job in {dtype}", rate, "images/s", detail=detail),
+        Figure(f"job in {named}", rate, "images/s", detail=detail),
         Figure("  of the encoder's", rate / encoder_rate, ""),
     ]
 
 
-def encoder_rate(checkpoint: Path, dtype: Dtype, device: torch.device) -> tuple[float, int]:
-    """Images a second of the vision tower on ready tensors, and the batch they came in."""
-    encoder = Encoder.from_pretrained(
-        str(checkpoint),
-        device=device,
-        dtype=dtype,
-    )
-    pixels, grid = encoder.prepare_image(rendered(1, [SIZE], 1, "generation")[0].image)
-    size = default_batch_size(encoder.bytes_an_image, device)
-    batch = upload(pixels[None].repeat(size, 1, 1), device, encoder.dtype)
+def rates_of(
+    checkpoint: Path, dtype: Dtype, device: torch.device, shards: Shards
+) -> tuple[float, list[Figure]]:
+    """Images a second of the vision tower, and of all of the scoring, on ready tensors."""
+    masc = MaSC.from_pretrained(str(checkpoint), device=device, dtype=dtype)
+    size = default_batch_size(masc.encoder.bytes_an_image, device)
+    generations = [shards.generations[i % len(shards.generations)] for i in range(size)]
+    prepared = [
+        masc.prepare(item.image, item.mask, item.fields["prompt"], item.fields["subject"])
+        for item in generations
+    ]
+    encoded = {
+        item.fields["concept"]: masc.encode_references([item.image], [item.mask])
+        for item in shards.references
+    }
+    references = [encoded[item.fields["concept"]] for item in generations]
+    pixels = upload(torch.stack([each.pixels for each in prepared]), device, masc.encoder.dtype)
+
+    def encode() -> None:
+        float(masc.encoder.encode_images(pixels, prepared[0].grid)[-1, -1, -1])  # waits for it
+
+    def score() -> None:
+        masc.score_prepared(prepared, references, pixels)
+
     passes = 5 if device.type == "cuda" else 1
-    for _ in range(2):  # the first pass sets the libraries up
-        began = time.monotonic()
-        for _ in range(passes):
-            tokens = encoder.encode_images(batch, grid)
-        float(tokens[-1, -1, -1])  # waits for the device
-        seconds = time.monotonic() - began
-    del encoder, batch, tokens
-    release_cached_memory(device)  # what follows runs in other processes
-    return passes * size / seconds, size
+    encoder, scoring = (size / seconds_each(work, passes) for work in (encode, score))
+    detail = f"batches of {size}; {encoder * SO400M / 1e12:.0f} TFLOP/s if it is SO400M"
+    return encoder, [
+        Figure(f"encoder in {dtype}", encoder, "images/s", detail=detail),
+        Figure("  with CP and PF, in one thread", scoring, "images/s"),
+    ]
+
+
+def seconds_each(work: Callable[[], None], passes: int) -> float:
+    """Seconds of a pass, after one that set the libraries up."""
+    work()
+    began = time.monotonic()
+    for _ in range(passes):
+        work()
+    return (time.monotonic() - began) / passes
 
 
 def against_the_authors(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.dataset as pads
 import pytest
 import torch
+from PIL import Image
 
+from tests import photos
 from tests.benchmarks import (
+    analysis_coverage,
     arithmetic,
     comparator_costs,
     coverage,
@@ -21,13 +26,17 @@ from tests.benchmarks import (
     many_gpus,
     memory,
     on_gpu,
+    packing,
     precision,
     reducing,
     scoring,
+    segmenter_costs,
+    segmenter_iou,
 )
 from tests.benchmarks.comparator_systems import CLIP_POOLS, SYSTEMS, Tower
 from tests.benchmarks.figures import at_least, at_most, median_ratio, show
 from tests.benchmarks.workload import small_checkpoint
+from tests.masc_core.segmenters import checkpoints
 from tests.photos import WHY_NOT, are_there
 
 pytestmark = pytest.mark.slow
@@ -54,10 +63,36 @@ def test_the_intervals_slice_has_a_line_for_each_number_of_concepts() -> None:
     assert [figure.value > 0 for figure in coverage.cost(models=2, columns=2)] == [True] * 3
 
 
+def test_the_analyses_slice_has_a_line_for_each_design() -> None:
+    shares = list(analysis_coverage.of_analyses(draws=2))
+    assert len(shares) == 21
+    assert all(0 <= figure.value <= 100 for figure in shares if figure.unit == "%")
+    [cost] = analysis_coverage.cost(keys=420, concepts=5, metrics=2)
+    assert cost.is_met
+
+
 def test_the_input_sides_slice_measures_every_format(tmp_path: Path) -> None:
     figures = input_side.in_a_worker(tmp_path, 4, seconds=0.1)
     assert len(figures) == 4
     assert all(figure.value > 0 for figure in figures)
+
+
+def test_packing_is_timed_beside_a_plain_copy_of_as_many_images(tmp_path: Path) -> None:
+    ratio, rate, memory_ = packing.against_plain_reading(tmp_path, 1, 2, ["emu2"])
+    # Two concepts: two references, and nine prompts each of one method.
+    assert "20 pairs of 512 px" in ratio.name
+    assert [figure.value > 0 for figure in (ratio, rate, memory_)] == [True] * 3
+    # The plain side writes an image and a mask of each; the job JSON too.
+    assert members_in(tmp_path / "packing" / "plain") == 2 * 20
+    assert members_in(tmp_path / "packing" / "job") == 3 * 20
+
+
+def members_in(folder: Path) -> int:
+    n = 0
+    for path in folder.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            n += len(tar.getnames())
+    return n
 
 
 @pytest.mark.services
@@ -133,8 +168,36 @@ def test_the_gpu_benchmark_as_far_as_a_cpu_goes(tmp_path: Path) -> None:
         tmp_path, small_checkpoint(tmp_path), 1, torch.device("cpu"), ["float32"], 12, 0.2
     )
     *rates, difference = figures
-    assert [figure.value > 0 for figure in rates] == [True, True, True, True]
+    assert [figure.value > 0 for figure in rates] == [True] * 5
     assert difference.is_met
+
+
+@pytest.mark.skipif(not are_there(), reason=WHY_NOT)
+def test_masks_that_are_right_are_seen_to_be_right_and_random_ones_to_be_chance() -> None:
+    own = [photo for each in photos.by_subject().values() for photo in each[:2]][:16]
+    right = {photo.image.convert("RGB").tobytes(): photo.mask > 0 for photo in own}
+    random = np.random.default_rng(0)
+
+    def perfect(image: Image.Image, text: str) -> np.ndarray:
+        return right[image.tobytes()]
+
+    def blind(image: Image.Image, text: str) -> np.ndarray:
+        return random.random((image.height, image.width)) < 0.5
+
+    [fits, others] = segmenter_iou.of_masks("perfect", perfect, own)
+    assert fits.value == 1
+    assert others.value < 0.6
+    assert "finds its subjects" in fits.detail
+    [fits, _] = segmenter_iou.of_masks("blind", blind, own)
+    assert "no better than chance" in fits.detail
+
+
+def test_a_segmenters_cost_is_counted(tmp_path: Path) -> None:
+    def small(folder: Path, name: str) -> Path:
+        return checkpoints.WRITERS[name](folder / name)
+
+    figures = segmenter_costs.of_each(tmp_path, torch.device("cpu"), ["owlv2_sam2"], small)
+    assert [figure.value > 0 for figure in figures] == [True, True]
 
 
 def test_the_arithmetic_of_an_encoder() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jobs.demo.training import claims
 from jobs.demo.training.encoding import cp_matrix, encode
 from jobs.demo.world.subjects import Subject
-from jobs.pipeline.results.identity import identity_auc
+from jobs.pipeline.results.identity.auc import identity_auc
 from masc_core import MaSC
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.photos import Photo

@@ -18,6 +18,7 @@ from ray.cluster_utils import Cluster
 
 from tests.commands import command, description_of, rows_of
 from tests.driving import Evaluation, kill, until, workers
+from tests.faults.disk import small_disk as small_disk
 from tests.jobs.test_evaluate import write_good_shards
 from tests.pictures import painted
 from tests.shards import Member, generation, reference, write_tar
@@ -267,22 +268,6 @@ def deadly_members() -> list[Member]:
     painted((96, 96), 2)[0].save(image, "PNG", pnginfo=info)
     members = [*generation("deadly/0", 1), *generation("deadly/1", 2)]
     return [*members[:-1], ("deadly/1.png", image.getvalue())]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 kB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("a small file system can be mounted by root alone")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_full_disk_ends_the_run_with_one_line_and_no_damaged_part(

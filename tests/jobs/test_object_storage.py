@@ -32,7 +32,10 @@ from tests.faults.s3 import (
     upload,
 )
 from tests.jobs.test_evaluate import write_good_shards
+from tests.masc_core.segmenters.checkpoints import write_clipseg
 from tests.pictures import painted
+from tests.pipeline.segmenting.conftest import SmallSegmenter, unmasked
+from tests.shards import write_tar
 
 pytestmark = pytest.mark.services
 
@@ -248,6 +251,39 @@ def test_a_storage_that_fails_and_comes_back_costs_no_sample(
         Fault.SHORT: 2,
         Fault.UNANSWERED: 1,
     }
+
+
+def test_masks_are_made_in_a_bucket_that_fails_and_comes_back(
+    buckets: Buckets, tmp_path: Path
+) -> None:
+    name = "raw-000000.tar"
+    samples = [unmasked(f"{i}", i) for i in range(N_SAMPLES)]
+    local = write_tar(tmp_path / name, [member for each in samples for member in each])
+    buckets.fs.pipe_file(f"{buckets.photos}/{name}", local.read_bytes())
+    quiet = SmallSegmenter(tmp_path, write_clipseg(tmp_path / "clipseg"), batch_size=3)
+    masked = quiet.process(local).path.read_bytes()
+    out = f"{buckets.results}/masked"
+    buckets.proxy.add(
+        Rule(Fault.SLOW_DOWN, "GET", f"/{buckets.photos}/{name}", count=BEYOND_THE_LIBRARIES),
+        Rule(Fault.SLOW_DOWN, "PUT", f"/{out}/{name}", count=BEYOND_THE_LIBRARIES),
+        Rule(Fault.SLOW_DOWN, "PUT", f"/{out}/segmented/", count=BEYOND_THE_LIBRARIES),
+        Rule(Fault.UNANSWERED, "PUT", f"/{out}/segmented/", count=1),
+    )
+    call = (
+        *(f"samples=s3://{buckets.photos}/{name}", f"out=s3://{out}", "segmenter.name=clipseg"),
+        *(f"segmenter.name_or_path={quiet.checkpoint}", f"ray.address={buckets.cluster}"),
+        *LAYOUT,
+    )
+    done = buckets.command("segment", *call)
+    assert done.returncode == 0, done.stderr
+    assert buckets.fs.cat_file(f"{out}/{name}") == masked
+    assert buckets.proxy.injected[Fault.SLOW_DOWN] == 3 * BEYOND_THE_LIBRARIES
+    [said] = buckets.fs.glob(f"{out}/segmented/*.json")
+    before = buckets.fs.info(said)["LastModified"]
+    again = buckets.command("segment", *call)
+    assert again.returncode == 0, again.stderr
+    assert "1 shards, 1 of them segmented before" in again.stderr
+    assert buckets.fs.info(said)["LastModified"] == before
 
 
 def test_credentials_that_expire_at_the_commit_end_the_run_until_there_are_others(

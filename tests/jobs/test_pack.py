@@ -47,6 +47,7 @@ def test_shards_are_packed_by_one_call(folder: Path) -> None:
         "generations": {"samples": 4, "shards": 2, "without_mask": 1},
         "references": {"samples": 1, "shards": 1, "without_mask": 0},
         "notes": {},
+        "missing": {},
     }
     assert (
         f"1 of 5 samples have no mask (the first: manifest={manifest}: row 5); jobs.segment comes "
@@ -214,7 +215,7 @@ def test_memory_does_not_grow_with_the_number_of_images(folder: Path) -> None:
             "import sys\n"
             "from jobs.pipeline.packing import PackConfig, pack\n"
             "from tests.pipeline.shards.read_shards import memory\n"
-            "pack(PackConfig(sys.argv[1], sys.argv[2], shard_size=1000, overwrite=True))\n"
+            "pack(PackConfig(manifest=sys.argv[1], out=sys.argv[2], overwrite=True))\n"
             "print(memory('VmHWM'))\n"
         )
         words = [sys.executable, "-c", code, str(manifest), str(folder / "out")]

@@ -18,7 +18,7 @@ from jobs.demo.world.prompts import prompt
 from jobs.demo.world.render import random_pose
 from jobs.demo.world.scenes import SCENES
 from jobs.demo.world.subjects import Subject, damaged
-from jobs.pipeline.results.identity import auc, identity_auc, within_and_cross
+from jobs.pipeline.results.identity.auc import auc, identity_auc, within_and_cross
 from masc_core.masks import dilated
 from masc_core.metric import MaSC
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jobs.pipeline.command.settings import require_in_range, setting
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.shards.members import USUAL_MAX_PIXELS
 
 
 @dataclass
@@ -29,7 +30,7 @@ class RayConfig:
 class LimitsConfig:
     max_error_rate: float = setting(0.01, "share of error rows above which the exit status is 2")
     max_shard_attempts: int = setting(3, "attempts at a shard before it is set aside in failed/")
-    max_image_pixels: int = setting(64_000_000, "larger images are errors, not decoded")
+    max_image_pixels: int = setting(USUAL_MAX_PIXELS, "larger images are errors, not decoded")
     grace_seconds: float = setting(
         20.0, "after SIGTERM or Ctrl-C: how long shards that were begun may take"
     )

@@ -6,16 +6,7 @@ import logging
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
-
+from jobs.pipeline.command.bars import bar_on_terminal
 from jobs.pipeline.run.reports import RowCounts
 
 log = logging.getLogger(__name__)
@@ -32,21 +23,7 @@ class Progress:
         self._n_shards = n_shards
         self._began: float | None = None
         self._last_line = time.monotonic()
-        console = Console(stderr=True)
-        self._bar = (
-            Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("shards · {task.fields[detail]} ·"),
-                TimeElapsedColumn(),
-                TextColumn("· left"),
-                TimeRemainingColumn(),
-                console=console,
-            )
-            if console.is_terminal
-            else None
-        )
+        self._bar = bar_on_terminal("shards")
 
     def __enter__(self) -> Progress:
         if self._bar is not None:

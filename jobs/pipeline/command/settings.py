@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING
@@ -43,6 +43,16 @@ def require_in_range(*settings: tuple[str, float, float, float]) -> None:
     for name, value, least, most in settings:
         if not least <= value <= most:
             raise CallError(f"{name}={value}: expected {least} to {most}")
+
+
+def require_one_of(name: str, value: str, known: Sequence[str]) -> None:
+    """A setting's value is one of those that there are.
+
+    Raises:
+        CallError: it is none of them.
+    """
+    if value not in known:
+        raise CallError(f"{name}={value}: expected {', '.join(known)}")
 
 
 NAME = "NAME"

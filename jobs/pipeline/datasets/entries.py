@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from jobs.pipeline.errors import CallError, SampleError
+from jobs.pipeline.datasets.missing import Missing
+from jobs.pipeline.errors import SampleError
 from jobs.pipeline.shards.fields import GenerationFields, as_json, read_generation, read_reference
 from jobs.pipeline.shards.headers import MAX_NAME_LENGTH
 from jobs.pipeline.shards.members import (
@@ -29,14 +30,29 @@ UNFIT_FOR_A_KEY = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """What a tar cannot hold in a name, or a reader of shards does not find again."""
 
 
+class ImageSource(Protocol):
+    """An image that is read when its turn comes. A `Path` is one."""
+
+    @property
+    def suffix(self) -> str:
+        """Of its name, with the dot; empty where it has none."""
+
+    def read_bytes(self) -> bytes:
+        """Its encoded bytes.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
+
 @dataclass(frozen=True)
 class Entry:
     """One sample to pack."""
 
     role: str
     key: str
-    image: Path
-    mask: Path | None
+    image: ImageSource
+    mask: ImageSource | None
     fields: dict[str, Any]
     """What goes into the sample's JSON; `references` are keys."""
     where: str
@@ -45,6 +61,22 @@ class Entry:
     def document(self) -> bytes:
         """The sample's JSON."""
         return as_json(self.fields).encode()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a data set has to pack."""
+
+    entries: Iterable[Entry]
+    """Drawn once. A list is checked as a whole before anything is written; of what streams, each
+    entry as it comes."""
+    roles: Iterable[str]
+    """That its entries may have: shards of another role are left as they are."""
+    missing: Missing | None = None
+    """What it lacks. What turns out unfit while it is packed joins this and is left out; where it
+    is None, such an entry ends the call."""
+    required: Iterable[str] = ()
+    """Roles without an entry of which it is nothing."""
 
 
 def key_of(name: str) -> str:
@@ -65,28 +97,20 @@ def key_of(name: str) -> str:
     return key
 
 
-def check_entries(entries: Iterable[Entry]) -> None:
-    """Refuse what `jobs.evaluate` would refuse, so far as it can be told without the images.
-
-    Raises:
-        CallError: an entry that is not fit to be packed, or two of one role and key.
-    """
-    known = set()
-    for entry in entries:
-        if (entry.role, entry.key) in known:
-            raise CallError(
-                f"{entry.where}: key {entry.key!r} comes twice; a column `key` can tell them apart"
-            )
-        known.add((entry.role, entry.key))
-        if suffix_of(entry.image) not in IMAGE_SUFFIXES:
-            raise CallError(
-                f"{entry.where}: image: {entry.image} is not one of {', '.join(IMAGE_SUFFIXES)}"
-            )
-        try:
-            _check_document(entry)
-        except SampleError as error:
-            problem = str(error).removeprefix(f"{JSON_SUFFIX}: ")
-            raise CallError(f"{entry.where}: {problem}") from error
+def problem_of(entry: Entry) -> str | None:
+    """Why `jobs.evaluate` would refuse an entry, so far as it can be told without its image."""
+    try:
+        if key_of(entry.key) != entry.key:
+            return f"key {entry.key!r}: a dot in its last part would end it"
+    except ValueError as error:
+        return f"key {error}"
+    if suffix_of(entry.image) not in IMAGE_SUFFIXES:
+        return f"image: {entry.image} is not one of {', '.join(IMAGE_SUFFIXES)}"
+    try:
+        _check_document(entry)
+    except SampleError as error:
+        return str(error).removeprefix(f"{JSON_SUFFIX}: ")
+    return None
 
 
 def _check_document(entry: Entry) -> None:
@@ -100,6 +124,6 @@ def _check_document(entry: Entry) -> None:
         read_reference(raw)
 
 
-def suffix_of(path: Path) -> str:
-    """The suffix of a file's name as a member has it: in lower case, without its dot."""
-    return path.suffix.lstrip(".").lower()
+def suffix_of(image: ImageSource) -> str:
+    """The suffix of an image's name as a member has it: in lower case, without its dot."""
+    return image.suffix.lstrip(".").lower()

@@ -10,35 +10,30 @@ from __future__ import annotations
 
 import difflib
 import logging
-import re
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jobs.pipeline.datasets.entries import GENERATION, REFERENCE, ROLES, Entry, key_of
+from jobs.pipeline.datasets.columns import fields_of, likely_meant, values_meant
+from jobs.pipeline.datasets.entries import GENERATION, REFERENCE, Contents, Entry, key_of
+from jobs.pipeline.datasets.settings import DatasetConfig
 from jobs.pipeline.datasets.tables import read_rows
 from jobs.pipeline.errors import CallError
 
 log = logging.getLogger(__name__)
 
-NOT_IN_JSON = ("image", "mask", "role", "key")
 
-LIKE = 0.8
-"""How like a known column's name another is taken for a slip: `modle` is, `mode` of `model` too,
-`caption` of `prompt` is not."""
-
-LARGEST_EXACT_FLOAT = 2**53
-"""From here on a float does not hold every integer: one that became a float is lost."""
-
-
-def read_manifest(manifest: Path) -> list[Entry]:
+def read_manifest(config: DatasetConfig) -> Contents:
     """The entries of a manifest whose paths are relative to it.
 
     Raises:
         CallError: no such manifest, or a row that cannot be packed.
     """
+    entries = _read(Path(config.manifest or "").expanduser())
+    return Contents(entries, roles={entry.role for entry in entries})
+
+
+def _read(manifest: Path) -> list[Entry]:
     misspelt = _Misspelt()
     entries = []
     try:
@@ -63,34 +58,26 @@ def read_manifest(manifest: Path) -> list[Entry]:
 
 
 def _entry(row: dict[str, Any], manifest: Path, where: str) -> Entry:
-    given = {name: value for name, value in row.items() if value != "" or name not in MEANT}
-    role = given.get("role", GENERATION)
-    if role not in ROLES:
-        raise CallError(f"{where}: role is {role!r}, not {' or '.join(ROLES)}")
-    if "image" not in given:
+    try:
+        values = values_meant(row)
+    except ValueError as error:
+        raise CallError(f"{where}: {error}") from error
+    if "image" not in values:
         columns = ", ".join(map(str, row))
         raise CallError(f"{where}: image is missing, which every row needs; there are: {columns}")
     for name in ("image", "mask"):
-        if not isinstance(given.get(name, ""), str):
-            raise CallError(f"{where}: {name} is {given[name]!r}, not a path")
-    values = {}
-    for name, value in given.items():
-        try:
-            values[name] = FIELDS[name](value) if name in FIELDS else value
-        except ValueError as error:
-            raise CallError(f"{where}: {name} is {value!r}, {error}") from error
+        if not isinstance(values.get(name, ""), str):
+            raise CallError(f"{where}: {name} is {values[name]!r}, not a path")
     image, mask = values["image"], values.get("mask")
     try:
         key = key_of(values.get("key", str(Path(image).with_suffix(""))))
     except ValueError as error:
         raise CallError(f"{where}: key {error}") from error
-    fields = {
-        name: value
-        for name, value in values.items()
-        if name not in NOT_IN_JSON and value is not None
-    }
     folder = manifest.parent
-    return Entry(role, key, folder / image, folder / mask if mask else None, fields, where)
+    return Entry(
+        *(values["role"], key, folder / image, folder / mask if mask else None),
+        *(fields_of(values), where),
+    )
 
 
 class _Misspelt:
@@ -105,7 +92,7 @@ class _Misspelt:
         """Note them in a row."""
         for name in row:
             if name not in self._likely:
-                self._likely[name] = _likely_meant(name)
+                self._likely[name] = likely_meant(name)
             meant = self._likely[name]
             if meant is not None and meant not in row:
                 self._n_rows[name] += 1
@@ -120,83 +107,6 @@ class _Misspelt:
                 "The first is %s",
                 *(n_rows, name, meant, self._first[name]),
             )
-
-
-def _likely_meant(name: str) -> str | None:
-    """The known column that a name of none is most like, if it is like one."""
-    if name in MEANT:
-        return None
-    plain = re.sub(r"[\W_]+", "_", name.strip().lower())
-    nearest = difflib.get_close_matches(plain, sorted(MEANT), 1, LIKE)
-    return nearest[0] if nearest else None
-
-
-def _text(value: Any) -> Any:
-    """A number is the text that names it; what is neither is left for the check of all fields."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(_integer_if_it_was_one(value)) if is_number else value
-
-
-def _text_or_nothing(value: Any) -> Any:
-    text = _text(value)
-    return None if isinstance(text, str) and not text.strip() else text
-
-
-def _key_text(value: Any) -> str:
-    text = _text(value)
-    if not isinstance(text, str):
-        raise ValueError("not a text or a number")
-    return text
-
-
-def _seed(value: Any) -> int:
-    number = _integer_if_it_was_one(_number_in(value) if isinstance(value, str) else value)
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError("not an integer")
-    return number
-
-
-def _number_in(text: str) -> int | float | str:
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text
-
-
-def _integer_if_it_was_one(value: Any) -> Any:
-    """2 for 2.0: pandas writes integers so where some are missing."""
-    if not isinstance(value, float) or not value.is_integer():
-        return value
-    if abs(value) >= LARGEST_EXACT_FLOAT:
-        raise ValueError("a float that no longer says which integer it was; store it as one")
-    return int(value)
-
-
-def _names(value: Any) -> list[str] | None:
-    """Of references: a list, or a text with semicolons between them."""
-    given = value.split(";") if isinstance(value, str) else value
-    if not isinstance(given, list):
-        raise ValueError("not a list of keys")
-    return [name for name in (_key_text(each).strip() for each in given) if name] or None
-
-
-FIELDS: dict[str, Callable[[Any], Any]] = {
-    "key": _key_text,
-    "model": _text,
-    "concept": _text,
-    "prompt": _text,
-    "subject": _text_or_nothing,
-    "prompt_id": _integer_if_it_was_one,
-    "seed": _seed,
-    "references": _names,
-}
-"""What is meant by a value of a column, None for nothing.
-
-A ValueError says what the value is not; other columns are carried as they are.
-"""
-
-MEANT = {*FIELDS, *NOT_IN_JSON}
-"""Columns in which an empty text is nothing."""
 
 
 def _keys_by_name(references: list[Entry]) -> dict[str, str]:

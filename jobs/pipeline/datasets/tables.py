@@ -100,12 +100,24 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
 def _read_parquet(path: Path) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
         _refuse_repeated(file.schema_arrow.names)
-        n_rows = 0
-        for batch in file.iter_batches():
-            table = pa.Table.from_batches([batch])
-            for row in table.cast(_in_microseconds(table.schema), safe=False).to_pylist():
-                n_rows += 1
-                yield f"row {n_rows}", row
+        yield from parquet_rows(file)
+
+
+def parquet_rows(
+    file: pq.ParquetFile, columns: list[str] | None = None, at_once: int = 65_536
+) -> Iterator[Row]:
+    """Where each row of a Parquet file stands in it, and what it holds.
+
+    Args:
+        columns: to read; None means all.
+        at_once: rows in memory.
+    """
+    n_rows = 0
+    for batch in file.iter_batches(at_once, columns=columns, use_threads=False):
+        table = pa.Table.from_batches([batch])
+        for row in table.cast(_in_microseconds(table.schema), safe=False).to_pylist():
+            n_rows += 1
+            yield f"row {n_rows}", row
 
 
 READERS: dict[str, Callable[[Path], Iterator[Row]]] = {

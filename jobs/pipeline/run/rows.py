@@ -14,6 +14,9 @@ SKIPPED = "skipped"
 
 ERROR = "error"
 
+PER_REFERENCE = "_per_reference"
+"""What a column that compares with references is called further, where it has a value for each."""
+
 SCORES_SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),

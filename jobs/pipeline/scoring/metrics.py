@@ -12,7 +12,7 @@ from typing import Any
 
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.fingerprint import MASC, Fingerprint, Groups
-from jobs.pipeline.run.rows import scores_schema
+from jobs.pipeline.run.rows import PER_REFERENCE, scores_schema
 from jobs.pipeline.scoring.config import (
     ComparatorConfig,
     EncoderConfig,
@@ -33,8 +33,6 @@ from masc_core.masc_scores import MascScores, MascSettings
 from masc_core.mask_names import GIVEN, check_mask_name
 from masc_core.protocol import Metric
 from masc_core.spacy_model import SpacyModel, find_spacy_model
-
-PER_REFERENCE = "_per_reference"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from jobs.pipeline.run.fingerprint import differing
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.segmenting.coverage import SegmentedCounts
 from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, join, open_filesystem
+from jobs.pipeline.storage.placing import remove_unfinished
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import reason_of, storage_errors, with_retries
 from jobs.pipeline.storage.versions import version_of
@@ -55,6 +56,14 @@ class SegmentedDirectory:
                 self._fs.makedirs(join(self._path, FOLDER), exist_ok=True)
         except (StorageError, FileNotFoundError) as error:
             raise CallError(f"out={redacted}: cannot be written to: {reason_of(error)}") from error
+
+    def remove_unfinished(self, shards: Iterable[Shard]) -> None:
+        """Remove what killed workers left of these shards.
+
+        Raises:
+            StorageError: it cannot be removed.
+        """
+        remove_unfinished(self.url, {file_name(shard) for shard in shards})
 
     def target(self, shard: Shard) -> str:
         """Where the shard with masks is: under the name of its source."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -52,6 +53,8 @@ class SampleOnItsWay:
     prepared: PreparedSample | None = None
     """While it waits for its mask."""
     mask: np.ndarray | None = None
+    png: Future[bytes] | None = None
+    """Of the mask."""
     error: str | None = None
 
     def fail(self, reason: str) -> None:
@@ -216,6 +219,8 @@ class ShardSegmenter:
         else:
             for sample, mask in zip(batch, masks, strict=True):
                 sample.prepared, sample.mask = None, mask
+                # Not here: it takes as long as the quicker networks do.
+                sample.png = self._decoding.submit(mask_png, mask)
             return
         # Not in the except clause: the error would hold on to the tensors that did not fit.
         release_cached_memory(self._segmenter.device)
@@ -245,11 +250,11 @@ class ShardSegmenter:
         key = verbatim.raw.key
         if sample.is_kept:
             counts.kept += 1
-        elif sample.mask is None:
+        elif sample.mask is None or sample.png is None:
             counts.fail(key, sample.error or "no mask was made")
         else:
             counts.add(key, sample.mask)
-            member = tar_member(f"{verbatim.name}.{self._suffix}", mask_png(sample.mask))
+            member = tar_member(f"{verbatim.name}.{self._suffix}", sample.png.result())
             assert verbatim.after_image is not None  # or there was no image to segment
             blocks.insert(verbatim.after_image, member)
         return blocks

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from jobs.pipeline.errors import SampleError
 from jobs.pipeline.shards.fields import _content
-from jobs.pipeline.shards.members import IMAGE_SUFFIXES, MASK_SUFFIX, RawSample
+from jobs.pipeline.shards.members import IMAGE_SUFFIXES, MASK_SUFFIX, USUAL_MAX_PIXELS, RawSample
 
 Decoded = TypeVar("Decoded")
 
@@ -21,6 +21,13 @@ Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 """Told by the content, whatever the suffix says. Other formats make Pillow start programs (EPS)."""
+
+FIRST_BYTES = {
+    "jpg": re.compile(rb"\xff\xd8"),
+    "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
+}
+"""Of each format, by the suffix that its files have."""
 
 MAX_JPEG_SCANS = 100
 """Encoders make a dozen. A scan may be a hundred bytes, and costs the decoder a pass over the whole
@@ -161,6 +168,30 @@ def open_member(content: bytes, suffix: str) -> Image.Image:
         raise SampleError(f"{suffix}: cannot identify image file as JPEG, PNG or WebP") from error
     except Exception as error:
         raise undecodable(suffix, error) from error
+
+
+def suffix_by_content(content: bytes) -> str:
+    """The suffix that an image's bytes should have in a file's name; empty for another format."""
+    return next((name for name, first in FIRST_BYTES.items() if first.match(content)), "")
+
+
+def require_whole(content: bytes, suffix: str) -> None:
+    """Refuse an image whose pixels cannot all be decoded.
+
+    One of more than `USUAL_MAX_PIXELS` is left to who scores it.
+
+    Raises:
+        SampleError: it is cut off or damaged.
+    """
+    with open_member(content, suffix) as image:
+        if image.width * image.height > USUAL_MAX_PIXELS:
+            return
+        try:
+            # A JPEG is decoded at an eighth of its size: all of it is read, and less computed.
+            image.draft(image.mode, (1, 1))
+            image.load()
+        except Exception as error:
+            raise undecodable(suffix, error) from error
 
 
 def _decode(

@@ -13,6 +13,9 @@ JSON_SUFFIX = "json"
 BYTES_A_PIXEL = 4
 """Of RGBA without compression: an encoded image that takes more is none."""
 
+USUAL_MAX_PIXELS = 64_000_000
+"""What a call does not decode beyond, unless it says otherwise: `limits.max_image_pixels`."""
+
 MAX_JSON_MIB = 16
 
 

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Mapping
+from types import TracebackType
 from typing import IO
 
-Sample = tuple[str, dict[str, bytes]]
-"""A key, and its members by suffix."""
 
+def tar_of_sample(key: str, members: Mapping[str, bytes]) -> bytes:
+    """A sample as a piece of a tar; equal samples make equal bytes.
 
-def write_shard(file: IO[bytes], samples: Iterable[Sample]) -> int:
-    """Write a tar of the samples, one after another; how many there were.
-
-    Equal samples make equal bytes, whenever and by whomever they are written.
+    Args:
+        key: of the sample.
+        members: by suffix.
     """
-    n_samples = 0
-    # PAX takes names of any length. A header's own time is 0, so that equal samples are equal.
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for key, members in samples:
-            for suffix in sorted(members):
-                member = tarfile.TarInfo(f"{key}.{suffix}")
-                member.size = len(members[suffix])
-                tar.addfile(member, io.BytesIO(members[suffix]))
-            # Or the archive's whole index stays in memory; public, but the stubs lag.
-            tar.members = []  # type: ignore[attr-defined]
-            n_samples += 1
-    return n_samples
+    pieces = []
+    for suffix in sorted(members):
+        # A header's own time is 0. PAX takes names of any length.
+        header = tarfile.TarInfo(f"{key}.{suffix}")
+        header.size = len(members[suffix])
+        padding = bytes(-header.size % tarfile.BLOCKSIZE)
+        pieces += [header.tobuf(tarfile.PAX_FORMAT), members[suffix], padding]
+    return b"".join(pieces)
+
+
+class ShardWriter:
+    """A tar of samples, one after another. A context manager: leaving it ends the archive."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Write to `file`, which is empty."""
+        self._file = file
+        self._size = 0
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Two empty blocks, and whole records, as tar itself does.
+        end = 2 * tarfile.BLOCKSIZE
+        self._file.write(bytes(end + -(self._size + end) % tarfile.RECORDSIZE))
+
+    def add(self, sample: bytes) -> None:
+        """The next sample, as `tar_of_sample` gives it: one write, whatever its members."""
+        self._file.write(sample)
+        self._size += len(sample)

@@ -8,7 +8,7 @@ import lzma
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -72,6 +72,24 @@ def _beside(fs: AbstractFileSystem, path: str) -> Path:
     folder = Path(path).parent if is_local(fs) else Path(tempfile.gettempdir())
     folder.mkdir(parents=True, exist_ok=True)
     return folder / name
+
+
+def remove_unfinished(folder: str, names: Collection[str]) -> None:
+    """Remove what writers of files of these names left beside their places, having been killed.
+
+    Who writes one meanwhile fails. On object storage nothing is left.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    fs, path = open_filesystem(folder, keeps_listings=False)
+    if not is_local(fs):
+        return
+    with storage_errors(redact(folder)):
+        for beside in Path(path).glob(".*.tmp"):
+            name, _, _ = beside.name[1:].removesuffix(".tmp").rpartition(".")
+            if name in names:
+                beside.unlink(missing_ok=True)
 
 
 def _is_equal(fs: AbstractFileSystem, path: str, url: str, beside: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from safetensors.torch import load_file, save_file
 from masc_core.checkpoint import CheckpointError
 from masc_core.segmenters import SEGMENTERS, load_segmenter, make_segmenter, segment_image
 from tests.faults.serving import QuietHandler, served
-from tests.masc_core.segmenters import dark_places
 from tests.masc_core.segmenters.checkpoints import write_sam2_video, write_sam3_video
 from tests.masc_core.segmenters.small import FIRST_NETWORK, TWO_STAGE, small_settings
 from tests.pictures import painted
@@ -263,10 +263,15 @@ def test_released_checkpoints_that_also_track_videos_are_loaded(
     assert set(np.unique(mask)) <= {0, 255}
 
 
-def test_a_segmenter_of_ones_own_is_a_file_and_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = "tests.masc_core.segmenters.dark_places"
-    assert len(Path(dark_places.__file__).read_text().splitlines()) < 40
-    monkeypatch.setitem(SEGMENTERS, "dark_places", f"{own}:DarkPlaces")
+def test_the_pages_segmenter_of_ones_own_is_a_file_and_a_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "segmenters.md").read_text()
+    [code] = [code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "class" in code]
+    assert len(code.splitlines()) < 40
+    (tmp_path / "dark_places.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(SEGMENTERS, "dark_places", "dark_places:DarkPlaces")
     mask = load_segmenter("dark_places", below=100)(IMAGE, "night")
     np.testing.assert_array_equal(mask, (np.asarray(IMAGE.convert("L")) < 100) * 255)
     assert 0 < mask.mean() < 255

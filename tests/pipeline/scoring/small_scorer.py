@@ -69,19 +69,25 @@ def small_scorer(
     max_image_pixels: int = MAX_IMAGE_PIXELS,
 ) -> SmallScorer:
     """A scorer with two references of the concept `cat`, and further ones."""
-    encoder = EncoderConfig(name_or_path=str(checkpoint), max_num_patches=MAX_NUM_PATCHES)
-    metric = metric or MetricConfig()
-    metrics = metrics_of(encoder, metric)
-    groups = groups_asked(metrics_asked(encoder, metric, {}, max_image_pixels))
-    plan = ScoringPlan(
-        str(folder / "run"), metrics, groups, metric.min_fg_fraction, max_image_pixels
-    )
+    plan = small_plan(checkpoint, folder, metric or MetricConfig(), max_image_pixels)
     members = [*reference("cat/0", 1), *reference("cat/1", 2), *references]
     shard = write_tar(folder / "references.tar", members)
     scorer = ready_scorer(plan, [shard], batch_size)
-    masc = metrics[0]
+    masc = plan.metrics[0]
     assert isinstance(masc, MascScores)
     return SmallScorer(scorer, masc, folder)
+
+
+def small_plan(
+    checkpoint: Path, folder: Path, metric: MetricConfig, max_image_pixels: int = MAX_IMAGE_PIXELS
+) -> ScoringPlan:
+    """What to score, into `folder / "run"`, with few patches."""
+    encoder = EncoderConfig(name_or_path=str(checkpoint), max_num_patches=MAX_NUM_PATCHES)
+    metrics = metrics_of(encoder, metric)
+    groups = groups_asked(metrics_asked(encoder, metric, {}, max_image_pixels))
+    return ScoringPlan(
+        str(folder / "run"), metrics, groups, metric.min_fg_fraction, max_image_pixels
+    )
 
 
 def ready_scorer(plan: ScoringPlan, references: list[Path], batch_size: int | None) -> ShardScorer:

@@ -18,6 +18,8 @@ from jobs.pipeline.shards.images import (
     decode_mask,
     mask_note,
     orientation_note,
+    require_whole,
+    suffix_by_content,
 )
 from jobs.pipeline.shards.members import RawSample
 from tests.pictures import painted
@@ -185,3 +187,34 @@ def test_a_mask_of_another_aspect_is_of_another_image(
     if not fits:
         sizes = f"{mask[0]}x{mask[1]} is not of the aspect of its image, {image[0]}x{image[1]}"
         assert problem == sizes
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {})],
+)
+def test_an_image_is_whole_if_all_of_it_can_be_decoded(form: str, options: dict) -> None:
+    file = io.BytesIO()
+    painted((60, 40), 1)[0].save(file, form, **options)
+    whole = file.getvalue()
+    require_whole(whole, "image")
+    for length in range(0, len(whole), 7):
+        cut_off = whole[:length]
+        try:
+            with Image.open(io.BytesIO(cut_off)) as image:
+                image.convert("RGB")
+        except (OSError, SyntaxError):
+            with pytest.raises(SampleError, match=r"^image: "):
+                require_whole(cut_off, "image")
+        else:
+            require_whole(cut_off, "image")
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix"),
+    [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp"), ("GIF", ""), ("BMP", "")],
+)
+def test_a_format_is_told_by_its_first_bytes(form: str, suffix: str) -> None:
+    file = io.BytesIO()
+    painted((6, 4), 1)[0].save(file, form)
+    assert suffix_by_content(file.getvalue()) == suffix

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.pipeline.results.comparison.comparing import ColumnVerdict, Comparison
 from jobs.pipeline.results.comparison.verdict import worst
+from jobs.pipeline.results.numbers import number
 
 
 def document(
@@ -101,8 +101,3 @@ def _tags(comparison: Comparison, by: str, confidence: float) -> list[dict[str, 
                 "changed": bool(named[place]),
             }
     return list(rows.values())
-
-
-def number(value: float) -> float | None:
-    """None where it is none that JSON has."""
-    return float(value) if math.isfinite(value) else None

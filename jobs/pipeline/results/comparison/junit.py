@@ -12,6 +12,7 @@ from jobs.pipeline.command.messages import printable
 from jobs.pipeline.results.comparison import wording
 from jobs.pipeline.results.comparison.comparing import ColumnVerdict, Comparison
 from jobs.pipeline.results.comparison.verdict import Verdict
+from jobs.pipeline.results.numbers import signed
 
 
 def junit(comparisons: Sequence[Comparison]) -> bytes:
@@ -59,6 +60,6 @@ def _suite(comparison: Comparison) -> ElementTree.Element:
 
 def _said(column: str, found: ColumnVerdict) -> str:
     return printable(
-        f"{wording.title(column)} {found.verdict}: change {wording.signed(found.estimate.mean)}, "
+        f"{wording.title(column)} {found.verdict}: change {signed(found.estimate.mean)}, "
         f"interval {wording.interval(found)}, margin {found.margin:g}"
     )

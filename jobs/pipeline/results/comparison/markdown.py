@@ -9,6 +9,7 @@ from jobs.pipeline.results.comparison import wording
 from jobs.pipeline.results.comparison.comparing import Comparison, Rules
 from jobs.pipeline.results.comparison.verdict import worst
 from jobs.pipeline.results.leaderboard import escape_markdown
+from jobs.pipeline.results.numbers import ABSENT, plain, signed
 
 MOST_SHOWN = 20
 """Comparisons of a call that have a table of their own."""
@@ -63,13 +64,13 @@ def _table(comparison: Comparison) -> str:
         rows.append(
             [
                 _escaped(wording.title(column)),
-                wording.plain(found.baseline),
-                wording.signed(found.estimate.mean),
+                plain(found.baseline),
+                signed(found.estimate.mean),
                 wording.interval(found),
-                wording.ABSENT if found.margin is None else f"{found.margin:g}",
-                wording.plain(found.mde),
+                ABSENT if found.margin is None else f"{found.margin:g}",
+                plain(found.mde),
                 wording.p_value(found).replace("*", r"\*").replace("<", "&lt;"),
-                wording.ABSENT if found.verdict is None else f"**{found.verdict}**",
+                ABSENT if found.verdict is None else f"**{found.verdict}**",
             ]
         )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)

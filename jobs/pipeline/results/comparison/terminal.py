@@ -14,6 +14,7 @@ from jobs.pipeline.command.messages import console_for_results, printable
 from jobs.pipeline.results.comparison import wording
 from jobs.pipeline.results.comparison.comparing import ColumnVerdict, Comparison, Rules
 from jobs.pipeline.results.comparison.verdict import Verdict
+from jobs.pipeline.results.numbers import ABSENT, plain, signed
 
 COLOURS = {
     Verdict.IMPROVED: "green",
@@ -80,14 +81,14 @@ def _print(console: Console, comparison: Comparison, confidence: float) -> None:
         word = found.verdict
         table.add_row(
             Text(printable(wording.title(column))),
-            wording.plain(found.baseline),
-            wording.signed(found.estimate.mean),
+            plain(found.baseline),
+            signed(found.estimate.mean),
             Text(wording.interval(found)),
             Text(forest(found, least, most)),
-            wording.ABSENT if found.margin is None else f"{found.margin:g}",
-            wording.plain(found.mde),
+            ABSENT if found.margin is None else f"{found.margin:g}",
+            plain(found.mde),
             wording.p_value(found),
-            Text(wording.ABSENT if word is None else word, "" if word is None else COLOURS[word]),
+            Text(ABSENT if word is None else word, "" if word is None else COLOURS[word]),
         )
     console.print(table)
     for suspicion in comparison.evidence.suspicions:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jobs.pipeline.results import numbers
 from jobs.pipeline.results.comparison.comparing import ColumnVerdict, Comparison
 from jobs.pipeline.results.comparison.pairing import PRODUCT
 from jobs.pipeline.results.comparison.verdict import Verdict
+from jobs.pipeline.results.numbers import ABSENT, signed
 
 TITLES = {"cp": "CP", "pf": "PF", PRODUCT: "CP×PF"}  # noqa: RUF001 - a product
-ABSENT = "–"  # noqa: RUF001 - the dash of a table, not a minus
 MOST_NAMED = 5
 SENTENCES = {
     Verdict.IMPROVED: "better than the baseline",
@@ -27,17 +28,6 @@ def title(column: str) -> str:
     return TITLES.get(column, column)
 
 
-def signed(value: float) -> str:
-    """A difference, to the digits that its size is read by."""
-    # Rounded first: a minus before zeros says nothing.
-    return f"{round(value, 4) + 0.0:+.4f}" if math.isfinite(value) else ABSENT
-
-
-def plain(value: float) -> str:
-    """A mean, an error, a p."""
-    return f"{value:.4f}" if math.isfinite(value) else ABSENT
-
-
 def interval(found: ColumnVerdict) -> str:
     """Its ends, and its level where that is not 95 %."""
     if not math.isfinite(found.interval.low):
@@ -48,10 +38,8 @@ def interval(found: ColumnVerdict) -> str:
 
 def p_value(found: ColumnVerdict) -> str:
     """With a star where it is the permutation's."""
-    if not math.isfinite(found.p):
-        return ABSENT
-    shown = "<0.0001" if found.p < 1e-4 else f"{found.p:.4f}"
-    return f"{shown}*" if found.is_sign_flip else shown
+    shown = numbers.p_value(found.p)
+    return f"{shown}*" if found.is_sign_flip and math.isfinite(found.p) else shown
 
 
 def headline(comparison: Comparison) -> str:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.pipeline.results.identity import auc, identity_auc, within_and_cross
+from jobs.pipeline.results.identity.auc import auc, identity_auc, within_and_cross
 
 
 def counted(within: np.ndarray, cross: np.ndarray) -> float:

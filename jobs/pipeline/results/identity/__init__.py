@@ -1,0 +1,1 @@
+"""Whether a score tells a subject from others: from rows to AUC and retrieval."""
