@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations
 
 import duckdb
 
@@ -20,7 +19,12 @@ from jobs.pipeline.results.comparison.comparing import (
     judge,
 )
 from jobs.pipeline.results.comparison.fingerprints import differing_ways
-from jobs.pipeline.results.comparison.opening import ask_both, matched_models, models_of
+from jobs.pipeline.results.comparison.opening import (
+    ask_both,
+    matched_models,
+    models_of,
+    models_of_one_run,
+)
 from jobs.pipeline.results.comparison.pairing import AUTO, LEVELS, PRODUCT, Side
 from jobs.pipeline.results.comparison.suspicions import (
     LEAK,
@@ -159,9 +163,7 @@ def _gather_run(
     before, after = (models_of(connection, view) for view in ("baseline", "candidate"))
     is_of_one_run = not config.candidate
     if is_of_one_run:
-        pairs = list(combinations(before, 2))
-        if not pairs:
-            raise CallError("candidate= is required: the baseline has one model only")
+        pairs = models_of_one_run(before, config.baseline_model, config.candidate_model)
     else:
         pairs = matched_models(before, after, config.baseline_model, config.candidate_model)
     if not is_of_one_run and config.baseline_model is None and config.candidate_model is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import TypeVar
 
 import duckdb
@@ -65,9 +66,7 @@ def matched_models(
     Raises:
         CallError: a model that is not there, or none goes with another.
     """
-    for name, model, models in (("baseline", old, before), ("candidate", new, after)):
-        if model is not None and model not in models:
-            raise CallError(f"{name}_model={model}: the {name} has {_listed(models)}")
+    _require_models(before, after, old, new)
     if old is None and new is None and not len(before) == len(after) == 1:
         pairs = [(model, model) for model in before if model in after]
     else:
@@ -80,6 +79,36 @@ def matched_models(
             f"{_listed(after)}; name baseline_model= and candidate_model="
         )
     return pairs
+
+
+def models_of_one_run(
+    models: Sequence[str], old: str | None, new: str | None
+) -> list[tuple[str, str]]:
+    """All pairs of a run's models; where one or both are named, only theirs and that way round.
+
+    Raises:
+        CallError: a model that is not there, or nothing is left to compare.
+    """
+    _require_models(models, models, old, new)
+    if old is None and new is None:
+        pairs = list(combinations(models, 2))
+    else:
+        first, second = ([name] if name is not None else models for name in (old, new))
+        pairs = [(one, other) for one in first for other in second if one != other]
+    if not pairs and old is not None and old == new:
+        raise CallError(f"baseline_model={old}: it is the candidate_model too; name another")
+    if not pairs:
+        raise CallError("candidate= is required: the baseline has one model only")
+    return pairs
+
+
+def _require_models(
+    before: Sequence[str], after: Sequence[str], old: str | None, new: str | None
+) -> None:
+    """Those that are named are there."""
+    for name, model, models in (("baseline", old, before), ("candidate", new, after)):
+        if model is not None and model not in models:
+            raise CallError(f"{name}_model={model}: the {name} has {_listed(models)}")
 
 
 def _listed(models: Sequence[str]) -> str:
