@@ -28,3 +28,11 @@ def test_models_named_in_one_run_are_compared_that_way_round(tmp_path: Path) -> 
     assert (done.returncode, "name another" in done.stderr) == (1, True)
     done = compare(f"baseline={run}", "candidate_model=who")
     assert (done.returncode, "candidate_model=who: " in done.stderr) == (1, True)
+
+
+def test_one_concept_with_pairs_is_undecided(tmp_path: Path) -> None:
+    old = write_run(tmp_path / "old", rows_of("a"))
+    new = write_run(tmp_path / "new", rows_of("b", 1, concepts=1))
+    found = compared(f"baseline={old}", f"candidate={new}")
+    assert (found["exit"], found["cp"]["p"], found["cp"]["ci"]) == (5, 1.0, [None, None])
+    assert found["cp"]["reason"] == "1 concept with pairs, 10 are needed"

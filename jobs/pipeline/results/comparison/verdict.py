@@ -123,14 +123,15 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def sign_flip_p(means: np.ndarray) -> float:
-    """Two-sided p of a mean of zero, by the permutation of signs; 1 where all are zero.
+    """Two-sided p of a mean of zero, by the permutation of signs; 1 where all are zero, and of one
+    concept, which is as far from zero with either sign.
 
     Args:
         means: (G,) mean difference of each concept, symmetric about its truth.
     """
     if not len(means):
         return math.nan
-    if not means.any():
+    if len(means) == 1 or not means.any():
         return 1.0
     test = stats.permutation_test(
         (means,),
