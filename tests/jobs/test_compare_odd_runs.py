@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.jobs.test_compare import compare, drop_cp, rows_of, write_run
+import pytest
+
+from tests.jobs.test_compare import FOOTER, Row, compare, drop_cp, rows_of, write_run
+from tests.pipeline.results.test_summary import schema_with, write_part
 
 
 def compared(*words: str) -> dict[str, Any]:
@@ -36,3 +40,27 @@ def test_one_concept_with_pairs_is_undecided(tmp_path: Path) -> None:
     found = compared(f"baseline={old}", f"candidate={new}")
     assert (found["exit"], found["cp"]["p"], found["cp"]["ci"]) == (5, 1.0, [None, None])
     assert found["cp"]["reason"] == "1 concept with pairs, 10 are needed"
+
+
+def test_a_column_that_most_rows_lack_is_named(tmp_path: Path) -> None:
+    def with_clip(rows: list[Row], has_value: Callable[[Row], bool]) -> list[Row]:
+        return [{**row, "clip_i": 0.5 if has_value(row) else None} for row in rows]
+
+    old = write_run(
+        tmp_path / "old", with_clip(rows_of("a"), lambda row: True), FOOTER, None, "clip_i"
+    )
+    rows = with_clip(rows_of("b", 1), lambda row: row["prompt_id"] == "p0" and row["seed"] == 0)
+    new = write_run(tmp_path / "new", rows, FOOTER, None, "clip_i")
+    words = (f"baseline={old}", f"candidate={new}", "columns=[clip_i]", "gate={clip_i: 0.01}")
+    [said] = compared(*words)["suspicions"]
+    assert said["kind"] == "missing_candidate:clip_i"
+    assert said["text"] == "89% of the candidate's rows have no clip_i: is it complete?"
+    assert (said["baseline"], said["candidate"]) == (0, pytest.approx(8 / 9))
+    assert compared(*words, "limits.max_unpaired=1")["suspicions"] == []
+    # The column is in one of two parts: half the rows have no value of it.
+    footer = json.dumps({"fingerprint": FOOTER, "source": {}})
+    write_part(str(tmp_path / "half"), "a", rows_of("b", 1)[90:], footer, schema_with())
+    rows = with_clip(rows_of("b", 1)[:90], lambda row: True)
+    write_part(str(tmp_path / "half"), "b", rows, footer, schema_with("clip_i"))
+    [said] = compared(words[0], f"candidate={tmp_path}/half", *words[2:])["suspicions"]
+    assert said["candidate"] == 0.5

@@ -20,7 +20,7 @@ LEAK = "cp.leak"
 class SuspicionLimits:
     """From where on a change is named beside the verdict."""
 
-    max_unpaired: float = setting(0.02, "share of a side's scored rows that have no partner")
+    max_unpaired: float = setting(0.02, "share of a side's scored rows without partner or value")
     max_error_rise: float = setting(0.01, "rise of the share of rows with errors")
     max_skip_rise: float = setting(0.01, "rise of the share of rows that were skipped")
     max_nan_rise: float = setting(0.01, "rise of the share of scores that are NaN")
@@ -56,6 +56,9 @@ class SideFigures:
     n_skipped: int
     nan: Mapping[str, float]
     """By score column, the share of values that are NaN or infinite, of rows that are `ok`."""
+    missing: Mapping[str, float]
+    """By score column, the share of rows that are `ok` and have no value, not even NaN: parts
+    that lack the column, and samples that its comparator could not score."""
     coverage: float | None
     """Mean share of the image that is the mask, of rows that are `ok`; None where not known."""
     leak: float | None
@@ -75,18 +78,23 @@ def side_figures(
         f", avg((NOT isfinite({name}))::INT) FILTER (status = $ok AND {name} IS NOT NULL)"
         for name in map(quoted, columns)
     )
+    missing = "".join(
+        f", avg(({name} IS NULL)::INT) FILTER (status = $ok)" for name in map(quoted, columns)
+    )
     means = "".join(
         f", avg({name}) FILTER (status = $ok AND isfinite({name}))"
         for name in map(quoted, ("fg_fraction", LEAK))
     )
     [(n, ok, error, skipped, coverage, leak, *shares)] = connection.execute(
         f"""SELECT count(*), count(*) FILTER (status = $ok), count(*) FILTER (status = $error),
-        count(*) FILTER (status = $skipped) {means} {nan}
+        count(*) FILTER (status = $skipped) {means} {nan} {missing}
         FROM {side.view} WHERE model IS NOT DISTINCT FROM $model""",
         {"ok": OK, "error": ERROR, "skipped": SKIPPED, "model": side.model},
     ).fetchall()
-    found = {column: share or 0.0 for column, share in zip(columns, shares, strict=True)}
-    return SideFigures(n, ok, error, skipped, found, coverage, leak)
+    known = [share or 0.0 for share in shares]
+    found = dict(zip(columns, known[: len(columns)], strict=True))
+    absent = dict(zip(columns, known[len(columns) :], strict=True))
+    return SideFigures(n, ok, error, skipped, found, absent, coverage, leak)
 
 
 def suspicions_of(
@@ -110,6 +118,7 @@ def suspicions_of(
             other = "candidate" if name == "baseline" else "baseline"
             text = f"{share:.0%} of the {name}'s rows have no partner: is the {other} complete?"
             found.append(Suspicion(f"unpaired_{name}", text, limit=limits.max_unpaired))
+    found += _missing(baseline, candidate, limits.max_unpaired)
     rates = (
         ("error_rate", "rows could not be scored", "n_error", limits.max_error_rise),
         ("skip_rate", "rows were skipped", "n_skipped", limits.max_skip_rise),
@@ -140,6 +149,22 @@ def suspicions_of(
         text = f"{changed:.0%} of pairs have one prompt_id and two texts"
         found.append(Suspicion("prompts", text, limit=limits.max_changed_prompts))
     return found
+
+
+def _missing(baseline: SideFigures, candidate: SideFigures, limit: float) -> list[Suspicion]:
+    """Columns that are compared over fewer rows than there are, on either side."""
+    return [
+        Suspicion(
+            f"missing_{name}:{column}",
+            f"{share:.0%} of the {name}'s rows have no {column}: is it complete?",
+            baseline.missing[column],
+            candidate.missing[column],
+            limit,
+        )
+        for name, side in (("baseline", baseline), ("candidate", candidate))
+        for column, share in side.missing.items()
+        if share > limit
+    ]
 
 
 def suspicions_of_runs(
