@@ -8,6 +8,7 @@ from functools import partial
 
 import duckdb
 
+from jobs.pipeline.command.messages import printable
 from jobs.pipeline.command.settings import require_in_range, require_one_of, section, setting, table
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.comparing import (
@@ -18,7 +19,7 @@ from jobs.pipeline.results.comparison.comparing import (
     gather,
     judge,
 )
-from jobs.pipeline.results.comparison.fingerprints import differing_ways
+from jobs.pipeline.results.comparison.fingerprints import differing_references, differing_ways
 from jobs.pipeline.results.comparison.opening import (
     ask_both,
     matched_models,
@@ -93,7 +94,7 @@ def compare(config: CompareConfig) -> Judged:
     unmatched: dict[str, list[str]] = {"baseline": [], "candidate": []}
     for candidate in config.candidate or [config.baseline]:
         before, after = opened[config.baseline], opened[candidate]
-        different = differing_ways(before.parts, after.parts, rules.columns)
+        different = _differences(before, after, rules)
         if different and not config.allow_different:
             raise CallError(
                 f"candidate={redact(candidate)}: scored in another way than the baseline: "
@@ -140,6 +141,15 @@ def _check_columns(opened: Mapping[str, Scores], rules: Rules) -> None:
                     f"run={redact(run)}: no score column {column!r}; known: "
                     f"{', '.join(known) or 'none'}"
                 )
+
+
+def _differences(before: Scores, after: Scores, rules: Rules) -> list[str]:
+    """In what the two were scored in another way."""
+    found = differing_ways(before.parts, after.parts, rules.columns)
+    if others := differing_references(before.parts, after.parts, rules.columns):
+        noun = "concept has" if len(others) == 1 else "concepts have"
+        found.append(f"{len(others)} {noun} other references (the first: {printable(others[0])})")
+    return found
 
 
 def _narrowed(scores: Scores, rules: Rules) -> Scores:

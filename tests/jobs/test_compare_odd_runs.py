@@ -64,3 +64,25 @@ def test_a_column_that_most_rows_lack_is_named(tmp_path: Path) -> None:
     write_part(str(tmp_path / "half"), "b", rows, footer, schema_with("clip_i"))
     [said] = compared(words[0], f"candidate={tmp_path}/half", *words[2:])["suspicions"]
     assert said["candidate"] == 0.5
+
+
+def test_other_references_are_another_way_of_scoring(tmp_path: Path) -> None:
+    def write(name: str, references: dict[str, Any]) -> Path:
+        footer = {"format": 2, "fingerprint": {"masc": FOOTER}, "source": {}}
+        text = json.dumps({**footer, "references": references})
+        write_part(str(tmp_path / name), "part", rows_of("m"), text, schema_with())
+        return tmp_path / name
+
+    held = {f"c{g:02d}": {"given": f"{g}"} for g in range(20)}
+    old = write("old", held)
+    new = write("new", held | {"c07": {"given": "x"}, "c03": {"given": "y"}, "more": {"given": ""}})
+    done = compare(f"baseline={old}", f"candidate={new}")
+    assert done.returncode == 1
+    assert "2 concepts have other references (the first: c03)" in done.stderr
+    found = compared(f"baseline={old}", f"candidate={new}", "allow_different=true")
+    assert (found["exit"], [each["kind"] for each in found["suspicions"]]) == (0, ["fingerprint"])
+    # PF asks the prompt alone; references may have gained a mask, and another run more concepts.
+    of_pf = ("columns=[pf]", "gate.cp=null")
+    assert compare(f"baseline={old}", f"candidate={new}", *of_pf).returncode == 0
+    more = write("more", {c: {**of, "dilated": "z"} for c, of in held.items() if c != "c05"})
+    assert compare(f"baseline={old}", f"candidate={more}").returncode == 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from jobs.pipeline.results.comparison.pairing import PRODUCT
 from jobs.pipeline.run.fingerprint import MASC, Groups, differing_groups
 from jobs.pipeline.run.scores import Part
+from masc_core.mask_names import GIVEN
 
 
 def differing_ways(
@@ -25,6 +27,38 @@ def differing_ways(
         for difference in differing_groups(_only(own, compared), _only(other, compared))
     ]
     return list(dict.fromkeys(differences))
+
+
+def differing_references(
+    baseline: Sequence[Part], candidate: Sequence[Part], columns: Iterable[str]
+) -> list[str]:
+    """The concepts that both scored, and against references that are not the same.
+
+    Columns that use no references ask for none; parts that do not tell of theirs tell nothing.
+    """
+    names = {name for part in (*baseline, *candidate) for name in part.schema.names}
+    using = [c for c in columns if c == PRODUCT or f"{_owner(c)}_per_reference" in names]
+    masks = {column.partition("@")[2] or GIVEN for column in using} | ({GIVEN} if using else set())
+    ours, theirs = (_digests(parts, masks) for parts in (baseline, candidate))
+    differ = {key[0] for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]}
+    return sorted(differ)
+
+
+def _owner(column: str) -> str:
+    """The column that has one value a reference: CP's, of which `cp.leak` is a further figure."""
+    return "cp" if column.startswith("cp.") else column
+
+
+def _digests(parts: Sequence[Part], masks: set[str]) -> dict[tuple[str, str], set[str]]:
+    """By concept and mask, what its references held, in whichever part."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for part in parts:
+        references = part.footer.get("references")
+        for concept, held in (references if isinstance(references, dict) else {}).items():
+            for mask, digest in (held or {}).items():
+                if mask in masks:
+                    found.setdefault((concept, mask), set()).add(digest)
+    return found
 
 
 def _group_of(column: str, known: Iterable[str]) -> str:
