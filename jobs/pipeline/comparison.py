@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import duckdb
+import pyarrow as pa
 
-from jobs.pipeline.command.messages import printable
 from jobs.pipeline.command.settings import require_in_range, require_one_of, section, setting, table
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.comparing import (
@@ -39,6 +39,9 @@ from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.scores import Scores
 from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.storage.redaction import redact
+
+MOST = 1e9
+"""Of a margin or a limit: what is more is a slip of the hand, and prints as no number."""
 
 
 @dataclass
@@ -112,8 +115,14 @@ def _rules(config: CompareConfig) -> Rules:
     require_in_range(
         ("confidence", config.confidence, 0.5, 0.9999),
         ("min_concepts", config.min_concepts, 2, 10**9),
-        *((f"gate.{column}", margin, 0.0, float("inf")) for column, margin in gate.items()),
+        *((f"gate.{column}", margin, 0.0, MOST) for column, margin in gate.items()),
+        *((f"limits.{name}", limit, 0.0, MOST) for name, limit in vars(config.limits).items()),
     )
+    for column in config.lower_is_better:
+        if column not in (*config.columns, *gate, *LOWER_IS_BETTER):
+            raise CallError(
+                f"lower_is_better={column}: it is none of the columns that are compared"
+            )
     require_one_of("pair_by", config.pair_by, (AUTO, *LEVELS))
     for by in config.by:
         tag_expression(by)
@@ -136,11 +145,19 @@ def _check_columns(opened: Mapping[str, Scores], rules: Rules) -> None:
     for run, scores in opened.items():
         known = [c for c in scores.score_columns if scores.n_parts_with(c)]
         for column in rules.columns:
-            if column not in known and column != PRODUCT and not scores.n_parts_with(column):
+            if column not in known and column != PRODUCT and not _is_number(scores, column):
                 raise CallError(
                     f"run={redact(run)}: no score column {column!r}; known: "
                     f"{', '.join(known) or 'none'}"
                 )
+
+
+def _is_number(scores: Scores, column: str) -> bool:
+    """Whether it can be compared, though it is no score: as `fg_fraction` and `n_patches`."""
+    if not scores.n_parts_with(column):
+        return False
+    kind = scores.available.field(column).type
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _differences(before: Scores, after: Scores, rules: Rules) -> list[str]:
@@ -148,7 +165,7 @@ def _differences(before: Scores, after: Scores, rules: Rules) -> list[str]:
     found = differing_ways(before.parts, after.parts, rules.columns)
     if others := differing_references(before.parts, after.parts, rules.columns):
         noun = "concept has" if len(others) == 1 else "concepts have"
-        found.append(f"{len(others)} {noun} other references (the first: {printable(others[0])})")
+        found.append(f"{len(others)} {noun} other references (the first: {others[0]})")
     return found
 
 

@@ -150,7 +150,8 @@ def plan(config: PlanConfig) -> Plan:
 
 def _check(config: PlanConfig) -> None:
     require_in_range(
-        ("effect", config.effect, 1e-9, math.inf),
+        ("effect", config.effect, 1e-9, 1e9),
+        ("dollars_per_gpu_hour", config.dollars_per_gpu_hour or 0.0, 0.0, 1e9),
         ("confidence", config.confidence, 0.5, 0.9999),
         ("power", config.power, 0.5, 0.99),
         *(("prompts", each, 1, 10**6) for each in config.prompts),

@@ -86,3 +86,24 @@ def test_other_references_are_another_way_of_scoring(tmp_path: Path) -> None:
     assert compare(f"baseline={old}", f"candidate={new}", *of_pf).returncode == 0
     more = write("more", {c: {**of, "dilated": "z"} for c, of in held.items() if c != "c05"})
     assert compare(f"baseline={old}", f"candidate={more}").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"),
+    [
+        ("gate.cp=inf", "gate.cp=inf: expected 0.0 to 1000000000.0"),
+        ("gate.cp=nan", "gate.cp=nan: expected 0.0 to "),
+        ("limits.max_unpaired=nan", "limits.max_unpaired=nan: expected 0.0 to "),
+        ("limits.max_mask_change=-0.1", "limits.max_mask_change=-0.1: expected 0.0 to "),
+        ("lower_is_better=[cpp]", "lower_is_better=cpp: it is none of the columns"),
+        ("columns=[prompt]", "no score column 'prompt'; known: cp, pf"),
+        ("columns=[cp_per_reference]", "no score column 'cp_per_reference'"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_one_line_and_status_1(
+    tmp_path: Path, word: str, complaint: str
+) -> None:
+    run = write_run(tmp_path / "run", rows_of(concepts=2))
+    done = compare(f"baseline={run}", f"candidate={run}", word)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert complaint in done.stderr.splitlines()[-1]

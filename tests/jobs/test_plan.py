@@ -134,6 +134,9 @@ def test_costs_and_the_curve(tmp_path: Path) -> None:
     [
         ((), "run= is required"),
         (("effect=0",), "effect=0.0: expected"),
+        (("effect=inf",), "effect=inf: expected"),
+        (("dollars_per_gpu_hour=-2",), "dollars_per_gpu_hour=-2.0: expected"),
+        (("dollars_per_gpu_hour=nan",), "dollars_per_gpu_hour=nan: expected"),
         (("columns=[clip_i]",), "known: cp, pf"),
         (("model=who",), "model=who: the run has m"),
     ],
