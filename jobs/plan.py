@@ -17,6 +17,7 @@ from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.messages import console_for_results, printable
 from jobs.pipeline.planning import ColumnPlan, Plan, PlanConfig, plan
 from jobs.pipeline.results.curve import curves
+from jobs.pipeline.results.numbers import plain
 from jobs.pipeline.results.sample_size import Design, detectable
 from jobs.pipeline.storage.filesystem import refuse_for_results
 from jobs.pipeline.storage.writing import write_files
@@ -88,7 +89,7 @@ def _print(found: Plan) -> None:
         deviations = (
             [f"{math.sqrt(value):.4f}" for value in vars(shown).values()] if shown else ["-"] * 3
         )
-        cells = [printable(name), *deviations, f"{column.now:.4f}"]
+        cells = [printable(name), *deviations, plain(column.now)]
         table.add_row(*cells, *([_margin(column)] if margins else []))
     console.print(table)
     if found.paired_by is None:
@@ -96,7 +97,7 @@ def _print(found: Plan) -> None:
             "One run: what concepts and prompts add is taken to cancel in a pair; baseline= says "
             "whether it does."
         )
-    elif not all(each.margin is not None for each in found.columns.values()):
+    elif any(each.margin is None and each.components for each in found.columns.values()):
         console.print("A column of the two runs differs, so they are no A/A pair: no margin of it.")
     for name, column in found.columns.items():
         console.print(Text(f"\n{printable(name)}: to see {found.effect:g}"))
@@ -109,7 +110,10 @@ def _margin(column: ColumnPlan) -> str:
 
 def _designs(found: Plan, column: ColumnPlan) -> Table | str:
     if not column.designs:
-        return "no number of concepts does" if column.components else "the rows do not tell"
+        if column.components:
+            return "no number of concepts does"
+        of = "scores of the two runs" if found.paired_by else "samples of a concept"
+        return f"the rows do not tell: no two {of} differ"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for header in ("concepts", "prompts", "seeds", "images", "GPU seconds", "dollars"):
         table.add_column(header, justify="right", no_wrap=True)

@@ -19,7 +19,7 @@ from jobs.pipeline.results.comparison.comparing import (
     gather,
     judge,
 )
-from jobs.pipeline.results.comparison.fingerprints import differing_references, differing_ways
+from jobs.pipeline.results.comparison.fingerprints import differing_ways
 from jobs.pipeline.results.comparison.opening import (
     ask_both,
     matched_models,
@@ -97,7 +97,7 @@ def compare(config: CompareConfig) -> Judged:
     unmatched: dict[str, list[str]] = {"baseline": [], "candidate": []}
     for candidate in config.candidate or [config.baseline]:
         before, after = opened[config.baseline], opened[candidate]
-        different = _differences(before, after, rules)
+        different = differing_ways(before.parts, after.parts, rules.columns)
         if different and not config.allow_different:
             raise CallError(
                 f"candidate={redact(candidate)}: scored in another way than the baseline: "
@@ -158,15 +158,6 @@ def _is_number(scores: Scores, column: str) -> bool:
         return False
     kind = scores.available.field(column).type
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
-
-
-def _differences(before: Scores, after: Scores, rules: Rules) -> list[str]:
-    """In what the two were scored in another way."""
-    found = differing_ways(before.parts, after.parts, rules.columns)
-    if others := differing_references(before.parts, after.parts, rules.columns):
-        noun = "concept has" if len(others) == 1 else "concepts have"
-        found.append(f"{len(others)} {noun} other references (the first: {others[0]})")
-    return found
 
 
 def _narrowed(scores: Scores, rules: Rules) -> Scores:

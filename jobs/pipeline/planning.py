@@ -18,6 +18,7 @@ import numpy as np
 
 from jobs.pipeline.command.settings import require_in_range, setting
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.results.comparison.fingerprints import differing_ways
 from jobs.pipeline.results.comparison.opening import ask_both, matched_models, models_of
 from jobs.pipeline.results.comparison.pairing import Side, difference_sums, make_pairs, score_sums
 from jobs.pipeline.results.comparison.verdict import first_level
@@ -59,7 +60,8 @@ class ColumnPlan:
     """What one column takes."""
 
     components: Components | None
-    """Of the paired differences; None where the rows do not tell. Where pairs are means over other
+    """Of the paired differences; None where the rows do not tell: no two differ, or one run has no
+    two samples of a concept that do. Where pairs are means over other
     prompts or seeds, all is the concept's."""
     of_scores: Components | None
     """Of one run's scores; None where two runs are given."""
@@ -143,6 +145,11 @@ def plan(config: PlanConfig) -> Plan:
                     f"{', '.join(known)}"
                 )
     before, after = (_narrowed(opened[run], config.columns) for run in runs)
+    different = differing_ways(before.parts, after.parts, config.columns)
+    if different and config.baseline is not None:
+        raise CallError(
+            f"baseline={redact(runs[0])}: scored in another way than run=: {'; '.join(different)}"
+        )
     rate = _gpu_seconds_per_image(RunDirectory(config.run).read_description())
     prices = Prices(rate, config.dollars_per_gpu_hour)
     return ask_both(before, after, partial(_plan, config, prices))
@@ -176,6 +183,8 @@ def _plan(config: PlanConfig, prices: Prices, connection: duckdb.DuckDBPyConnect
     else:
         if config.model is None and len(after) > 1:
             raise CallError(f"model= is required: the run has {', '.join(after)}")
+        if not after:
+            raise CallError(f"run={redact(config.run)}: no row of it names a model")
         new = old = config.model or after[0]
         if new not in after:
             raise CallError(f"model={new}: the run has {', '.join(after)}")
@@ -202,7 +211,12 @@ def _plan(config: PlanConfig, prices: Prices, connection: duckdb.DuckDBPyConnect
         of_scores = None if is_pair else components
         if of_scores is not None:
             # Of a difference of two models that have concepts and prompts in common.
-            components = replace(of_scores, concept=0.0, prompt=0.0, seed=2 * of_scores.seed)
+            # No scatter of seeds is none that was seen: of one sample a concept nothing is told.
+            components = (
+                replace(of_scores, concept=0.0, prompt=0.0, seed=2 * of_scores.seed)
+                if of_scores.seed > 0
+                else None
+            )
         columns[column] = _column_plan(
             config, components, of_scores, estimates.get(column), size, level, paired_by
         )
@@ -256,7 +270,10 @@ def _gpu_seconds_per_image(described: Mapping[str, Any] | None) -> float | None:
     workers = (described or {}).get("workers")
     if not isinstance(workers, list):
         return None
-    known = [each for each in workers if isinstance(each, dict) and each.get("samples")]
-    samples = sum(each["samples"] for each in known)
-    seconds = sum(each.get("waiting", 0) + each.get("scoring", 0) for each in known)
-    return seconds / samples if samples else None
+    fields = ("samples", "waiting", "scoring")
+    rows = [[each.get(name, 0) for name in fields] for each in workers if isinstance(each, dict)]
+    if not all(isinstance(value, int | float) and value >= 0 for row in rows for value in row):
+        return None
+    seconds = sum(waiting + scoring for samples, waiting, scoring in rows if samples)
+    n_samples = sum(samples for samples, _, _ in rows)
+    return seconds / n_samples if n_samples else None

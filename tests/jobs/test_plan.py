@@ -39,8 +39,8 @@ def rows_of(seeds: range, noise: int = 0, interaction: float = 0.0, model: str =
     return rows
 
 
-def write_run(run: Path, rows: list[dict], described: Any = None) -> Path:
-    write_part(str(run), "part", rows)
+def write_run(run: Path, rows: list[dict], described: Any = None, dtype: str = "float32") -> Path:
+    write_part(str(run), "part", rows, json.dumps({"fingerprint": {"encoder.dtype": dtype}}))
     if described is not None:
         (run / "run.json").write_text(json.dumps(described))
     return run
@@ -109,6 +109,46 @@ def test_runs_that_differ_propose_no_margin(tmp_path: Path) -> None:
     found = planned(f"run={write_run(tmp_path / 'new', worse)}", f"baseline={old}")
     assert found["cp"]["margin"] is None
     assert list(found["margin"]) == ["pf"]
+
+
+def test_rows_of_one_seed_are_one_score(tmp_path: Path) -> None:
+    rows = rows_of(range(4))
+    once = planned(f"run={write_run(tmp_path / 'once', rows)}")
+    twice = planned(f"run={write_run(tmp_path / 'twice', rows * 2)}")
+    # Without seeds each row is a score of its own.
+    seedless = write_run(tmp_path / "seedless", [{**row, "seed": None} for row in rows])
+    for found in (twice, planned(f"run={seedless}")):
+        assert found["run"] == once["run"]
+        variances = once["cp"]["variance_of_scores"]
+        assert found["cp"]["variance_of_scores"] == pytest.approx(variances, rel=1e-4)
+
+
+def test_what_no_two_samples_tell_is_not_planned_with(tmp_path: Path) -> None:
+    rows = [row for row in rows_of(range(1)) if row["prompt_id"] == "p0"]
+    run = write_run(tmp_path / "run", rows)
+    found = planned(f"run={run}")["cp"]
+    assert (found["variance"], found["mde"], found["designs"]) == (None, None, [])
+    assert "the rows do not tell: no two samples of a concept differ" in plan(f"run={run}").stdout
+    itself = plan(f"run={run}", f"baseline={run}").stdout
+    assert "no two scores of the two runs differ" in itself
+    assert "no A/A pair" not in itself
+
+
+def test_runs_scored_in_different_ways_are_no_pair(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", rows_of(range(2)))
+    other = write_run(tmp_path / "other", rows_of(range(2), 1), dtype="bfloat16")
+    done = plan(f"run={run}", f"baseline={other}")
+    assert done.returncode == 1
+    assert "encoder.dtype is 'bfloat16', there 'float32'" in done.stderr
+
+
+def test_a_run_without_models_and_odd_records_of_workers(tmp_path: Path) -> None:
+    odd = {"workers": [{"samples": 10, "waiting": None, "scoring": "x"}]}
+    run = write_run(tmp_path / "run", rows_of(range(2)), odd)
+    assert planned(f"run={run}")["gpu_seconds_per_image"] is None
+    none = write_run(tmp_path / "none", [{**row, "model": None} for row in rows_of(range(1))])
+    done = plan(f"run={none}")
+    assert (done.returncode, "no row of it names a model" in done.stderr) == (1, True)
 
 
 def test_costs_and_the_curve(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from masc_core.mask_names import GIVEN
 def differing_ways(
     baseline: Sequence[Part], candidate: Sequence[Part], columns: Iterable[str]
 ) -> list[str]:
-    """The keys of the columns' groups in which some part of one differs from one of the other.
+    """The keys of the columns' groups in which some part of one differs from one of the other, and
+    how many concepts have other references.
 
     Parts without fingerprints tell nothing, and are warned of where they are opened.
     """
+    columns = list(columns)
     ours, theirs = _distinct(baseline), _distinct(candidate)
     known = {group for groups in (*ours, *theirs) for group in groups}
     compared = {_group_of(column, known) for column in columns}
@@ -26,11 +28,14 @@ def differing_ways(
         for other in theirs
         for difference in differing_groups(_only(own, compared), _only(other, compared))
     ]
+    if others := _other_references(baseline, candidate, columns):
+        noun = "concept has" if len(others) == 1 else "concepts have"
+        differences.append(f"{len(others)} {noun} other references (the first: {others[0]})")
     return list(dict.fromkeys(differences))
 
 
-def differing_references(
-    baseline: Sequence[Part], candidate: Sequence[Part], columns: Iterable[str]
+def _other_references(
+    baseline: Sequence[Part], candidate: Sequence[Part], columns: Sequence[str]
 ) -> list[str]:
     """The concepts that both scored, and against references that are not the same.
 

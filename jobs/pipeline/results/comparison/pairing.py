@@ -290,16 +290,25 @@ def difference_sums(
 def score_sums(
     connection: duckdb.DuckDBPyConnection, side: Side, columns: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """As `difference_sums`, of one model's scores and rows."""
+    """As `difference_sums`, of one model's scores and rows.
+
+    Several rows of one seed are one score, their mean, as in a pair; those without a seed are
+    scores of their own.
+    """
     prompt = BY_ID if _have_ids(connection, side, side) else BY_TEXT
-    sums = "".join(
-        f", count({value}) AS n_{i}, sum({value}) AS s_{i}, sum({value} * ({value})) AS q_{i}"
-        for i, value in enumerate(map(value_of, columns))
-    )
+    of_seeds, of_prompts = "", ""
+    for i, value in enumerate(map(value_of, columns)):
+        of_seeds += f", count({value}) AS n_{i}, sum({value}) AS s_{i}"
+        of_seeds += f", sum({value} * ({value})) AS q_{i}"
+        of_prompts += f""", sum(if(seed IS NULL, n_{i}, least(n_{i}, 1))) AS n_{i},
+            sum(if(seed IS NULL, s_{i}, s_{i} / n_{i})) AS s_{i},
+            sum(if(seed IS NULL, q_{i}, (s_{i} / n_{i}) * (s_{i} / n_{i}))) AS q_{i}"""
     return _arrays(
         connection.sql(
-            f"""SELECT concept, count(*) AS n {sums} FROM {side.view}
-            WHERE {_is_keyed(side, "")} GROUP BY concept, {prompt} ORDER BY concept, {prompt}""",
+            f"""SELECT concept, sum(if(seed IS NULL, n, 1)) AS n {of_prompts} FROM (
+                SELECT concept, {prompt} AS of_prompt, seed, count(*) AS n {of_seeds}
+                FROM {side.view} WHERE {_is_keyed(side, "")} GROUP BY ALL
+            ) GROUP BY concept, of_prompt ORDER BY concept, of_prompt""",
             params={"ok": OK, side.view: side.model},
         )
     )
