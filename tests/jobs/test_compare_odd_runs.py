@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobs.pipeline.results.comparison.suspicions import suspicions_of_runs
 from tests.jobs.test_compare import FOOTER, Row, compare, drop_cp, rows_of, write_run
 from tests.pipeline.results.test_summary import schema_with, write_part
 
@@ -107,3 +108,22 @@ def test_a_setting_that_means_nothing_is_one_line_and_status_1(
     done = compare(f"baseline={run}", f"candidate={run}", word)
     assert (done.returncode, done.stdout) == (1, "")
     assert complaint in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([("cuda:0", "H100")], [("cuda:0", "A100")], ["scored on A100, was on H100"]),
+        ([("cuda:0", "H100"), ("cuda:1", "H100")], [("cuda:0", "H100")], []),
+        ([("cpu", "cpu")], [("cuda:0", "A100")], ["scored on A100, was on cpu"]),
+        ([("cuda:0", "")], [("cuda:0", "A100")], []),
+        ([("cpu", "")], [("cuda:0", "A100")], ["scored on cuda, was on cpu"]),
+    ],
+)
+def test_another_model_of_gpu_is_named(before: Any, after: Any, said: list[str]) -> None:
+    def described(workers: list[tuple[str, str]]) -> dict[str, Any]:
+        listed = [{"device": d, "device_name": name, "samples": 9} for d, name in workers]
+        return {"workers": [*listed, {"device": "cuda:0", "device_name": "T4", "samples": 0}]}
+
+    found = suspicions_of_runs(described(before), described(after))
+    assert [each.text for each in found] == said

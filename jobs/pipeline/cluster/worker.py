@@ -31,6 +31,8 @@ class Place:
     device: str
     """Where it computes."""
     pid: int
+    device_name: str = ""
+    """What that device is: of a GPU its model, as another's kernels give other last digits."""
 
 
 @ray.remote(concurrency_groups={"shards": 2, "progress": 1})  # type: ignore[call-overload]
@@ -58,6 +60,7 @@ class Worker:
             gpus=list(context.get_accelerator_ids().get("GPU", [])),
             device=self._processor.device,
             pid=os.getpid(),
+            device_name=_name_of(self._processor.device),
         )
 
     def read_input(self, url: str) -> tuple[Any, Any]:
@@ -84,6 +87,14 @@ class Worker:
     def _loaded(self) -> ShardProcessor:
         assert self._processor is not None, "load() comes first"
         return self._processor
+
+
+def _name_of(device: str) -> str:
+    if not device.startswith("cuda"):
+        return device
+    import torch  # by now it is loaded; a driver has no need of it
+
+    return torch.cuda.get_device_name(device)
 
 
 def start_worker(layout: Layout) -> Any:

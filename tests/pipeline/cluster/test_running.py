@@ -56,6 +56,7 @@ def test_a_run_goes_on_where_it_stopped_and_starts_no_ray_for_nothing(
     assert described["n_shards_scored"] == 2
     [worker] = described["workers"]
     assert (worker["device"], worker["shards"], worker["samples"]) == ("none", 2, 3)
+    assert worker["device_name"] == "none"
 
     assert count(tmp_path, [one, two], NOWHERE) == Outcome(3, 0)
     assert description_of(tmp_path / "run") == described

@@ -17,7 +17,7 @@ def report(shard_id: str, n: int, timings: Timings) -> ShardReport:
 
 
 def test_it_says_where_a_workers_seconds_went_and_idle_is_what_lies_between_shards() -> None:
-    worker = WorkerHandle(None, Place("node", ["0"], "cuda:0", 7))
+    worker = WorkerHandle(None, Place("node", ["0"], "cuda:0", 7, "H100"))
     # From 10 to 16 the first shard, from 18 to 23 the second, in whatever order they are told.
     worker.reports = [
         report("b", 4, Timings(began=18.0, waiting=1.0, scoring=4.0, commit=0.5)),
@@ -28,6 +28,7 @@ def test_it_says_where_a_workers_seconds_went_and_idle_is_what_lies_between_shar
         "gpus": ["0"],
         "device": "cuda:0",
         "pid": 7,
+        "device_name": "H100",
         "shards": 2,
         "samples": 10,
         "waiting": 3.0,

@@ -177,10 +177,13 @@ def suspicions_of_runs(
         if before[name] != after[name]:
             text = f"{name} is {after[name]}, was {before[name]}"
             found.append(Suspicion("versions", text, before[name], after[name]))
-    devices = [_devices(each) for each in (baseline, candidate)]
-    if all(devices) and devices[0] != devices[1]:
-        old, new = (", ".join(each) for each in devices)
-        found.append(Suspicion("device", f"scored on {new}, was on {old}", old, new))
+    for by in ("device_name", "device"):
+        devices = [_devices(each, by) for each in (baseline, candidate)]
+        if all(devices):
+            old, new = (", ".join(each) for each in devices)
+            if old != new:
+                found.append(Suspicion("device", f"scored on {new}, was on {old}", old, new))
+            break  # runs of before workers had names differ by the sort of device alone
     for name, run in (("baseline", baseline), ("candidate", candidate)):
         state = run.get("state") if run else None
         if state not in (None, "done"):
@@ -194,15 +197,20 @@ def _versions(run: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
-def _devices(run: Mapping[str, Any] | None) -> list[str]:
-    """What the workers computed on: names of GPUs where they are noted."""
+def _devices(run: Mapping[str, Any] | None, by: str) -> list[str]:
+    """What the workers that scored something computed on; none where one of them does not say.
+
+    Args:
+        by: `device_name`, a GPU's model, or `device`, its number with Torch.
+    """
     workers = (run or {}).get("workers")
     if not isinstance(workers, list):
         return []
-    named = [worker for worker in workers if isinstance(worker, dict)]
-    found = {str(w.get("device_name") or w.get("device")) for w in named if w.get("device")}
+    at_work = [each for each in workers if isinstance(each, dict) and each.get("samples", 1)]
+    if not all(each.get(by) for each in at_work):
+        return []
     # One of several GPUs is the same device as another.
-    return sorted({device.partition(":")[0] for device in found})
+    return sorted({str(each[by]).partition(":")[0] for each in at_work})
 
 
 def _share(part: int, whole: int) -> float:
