@@ -127,3 +127,22 @@ def test_another_model_of_gpu_is_named(before: Any, after: Any, said: list[str])
 
     found = suspicions_of_runs(described(before), described(after))
     assert [each.text for each in found] == said
+
+
+def test_a_prompt_without_a_text_is_no_second_text(tmp_path: Path) -> None:
+    old = write_run(tmp_path / "old", rows_of("a"))
+
+    def forget(row: Row) -> None:
+        row["prompt"] = None if row["prompt_id"] == "p0" else row["prompt"] + " "
+
+    new = write_run(tmp_path / "new", rows_of("b", 1, change=forget))
+    [said] = compared(f"baseline={old}", f"candidate={new}")["suspicions"]
+    assert said["text"] == "67% of pairs have one prompt_id and two texts"
+
+
+@pytest.mark.parametrize(("stale", "status"), [(None, 0), (5, 1)])
+def test_a_list_of_stale_parts_that_is_none(tmp_path: Path, stale: Any, status: int) -> None:
+    run = write_run(tmp_path / "run", rows_of(), FOOTER, {"stale_parts": stale})
+    done = compare(f"baseline={run}", f"candidate={run}")
+    assert done.returncode == status
+    assert ("stale_parts of its run.json is no list" in done.stderr) == (status == 1)

@@ -111,7 +111,10 @@ def open_counted(runs: Sequence[str]) -> Scores:
     stale: list[Part] = []
     for run in runs:
         described = RunDirectory(run).read_description() or {}
-        named = {str(each).rpartition("/")[2] for each in described.get("stale_parts", [])}
+        listed = described.get("stale_parts") or []
+        if not isinstance(listed, list):
+            raise CallError(f"run={redact(run)}: stale_parts of its run.json is no list")
+        named = {str(each).rpartition("/")[2] for each in listed}
         stale += [
             p for p in scores.parts if p.run == redact(run) and f"{p.shard_id}.parquet" in named
         ]

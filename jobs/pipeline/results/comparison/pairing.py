@@ -232,7 +232,9 @@ def _keyed(
         "seed": f"coalesce(seed, {NO_SEED})" if "seed" in shared else f"{NO_SEED}::BIGINT",
         **({"tag": tag} if tag else {}),
     }
-    values = {"rows": "1", "text": "hash(prompt)" if by_id and "prompt" in shared else "0"}
+    # The hash of null is a number: rows without a text would have another one.
+    text = "CASE WHEN prompt IS NOT NULL THEN hash(prompt) END"
+    values = {"rows": "1", "text": text if by_id and "prompt" in shared else "0"}
     values |= {f"v_{i}": value_of(column) for i, column in enumerate(columns)}
     groups = ""
     if averages:
