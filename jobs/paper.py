@@ -55,7 +55,7 @@ def _print(paper: Paper) -> None:
     console = console_for_results(highlight=False)
     for table in paper.tables:
         console.print(f"\n{table.title}", style="bold", markup=False)
-        for each in tables_of(table, is_short=True):
+        for each in tables_of(table):
             print_table(console, each)
 
 

@@ -45,13 +45,9 @@ class Found:
     def row(self, row: Row) -> PaperRow:
         """What came of a row."""
         named = " - ".join(each.name for each in row.systems)
-        reasons = [
-            why if row.minus is None else f"{each.name}: {why}"
-            for each in row.systems
-            if (why := self.why_not.get(each.name)) is not None
-        ]
+        reasons = [self.why_not[each.name] for each in row.systems if each.name in self.why_not]
         if reasons:
-            return PaperRow(row.name, named, None, row.published, "; ".join(reasons))
+            return PaperRow(row.name, named, None, row.published, reasons[0])
         if row.minus is None:
             figure = self.figures[row.system.name]
         else:

@@ -19,23 +19,30 @@ FOOTNOTE = (
 )
 
 
-def tables_of(table: PaperTable, is_short: bool = False) -> list[TextTable]:
-    """A table, and what masks move where it says that.
-
-    Args:
-        is_short: reasons are their first words alone, for a terminal.
-    """
+def tables_of(table: PaperTable) -> list[TextTable]:
+    """A table, and what masks move where it says that."""
     further = list(dict.fromkeys(name for row in table.rows for name in row.beside))
     headers = ["", "ours", "95 %", "published", "difference", "n", *further, "why not"]
-    rows = []
-    for row in table.rows:
-        why = row.why_not or ""
-        beside = [row.beside.get(name, "") for name in further]
-        rows.append(
-            [*_cells(row, table.digits), *beside, why.partition(": ")[0] if is_short else why]
-        )
+    rows = [
+        [
+            *_cells(row, table.digits),
+            *(row.beside.get(name, ABSENT) for name in further),
+            (row.why_not or "").partition(": ")[0],
+        ]
+        for row in table.rows
+    ]
     shown = [TextTable(table.figure, headers, rows)]
     return shown + (_of_moves(table.moves) if table.moves is not None else [])
+
+
+def notes_of(table: PaperTable) -> list[str]:
+    """What is to be said of a table: of rows without a figure the whole reason, and of its data."""
+    rows_of: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.why_not is not None:
+            rows_of.setdefault(row.why_not, []).append(row.name)
+    reasons = [f"{why} ({'; '.join(rows)})" for why, rows in rows_of.items() if ": " in why]
+    return [*table.notes, *reasons]
 
 
 def markdown(tables: Sequence[PaperTable]) -> str:
@@ -44,8 +51,8 @@ def markdown(tables: Sequence[PaperTable]) -> str:
     for table in tables:
         blocks.append(f"## {escaped(table.title)}")
         blocks += [markdown_table(each) for each in tables_of(table)]
-        if table.notes:
-            blocks.append(bullets(table.notes))
+        if notes := notes_of(table):
+            blocks.append(bullets(notes))
     return "\n\n".join([*blocks, f"<sub>{FOOTNOTE}</sub>"]) + "\n"
 
 
@@ -65,7 +72,7 @@ def html(tables: Sequence[PaperTable]) -> str:
             "name": table.recipe,
             "title": table.title,
             "tables": tables_of(table),
-            "notes": table.notes,
+            "notes": notes_of(table),
         }
         for table in tables
     ]

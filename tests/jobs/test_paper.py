@@ -1,0 +1,426 @@
+"""`python -m jobs.paper`, on small trees of both layouts, made of photos."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+from transformers import CLIPModel, CLIPProcessor
+
+from jobs.paper import paper_command
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.paper.recipes import FOLDER, read_recipes
+from jobs.pipeline.paper.settings import PaperConfig
+from tests.commands import Run, command, rows_of
+from tests.datasets.trees import (
+    DreamBenchTree,
+    dreambenchplus_tree,
+    orida_tree,
+    painted_shots,
+    photo_shots,
+    prompt_of,
+)
+from tests.in_process import without_ray
+from tests.jobs.test_agree_dreambenchplus import kd
+from tests.masc_core.comparators.checkpoints import write_clip, write_dino
+from tests.masc_core.segmenters.checkpoints import write_clipseg
+from tests.photos import WHY_NOT, are_there
+from tests.rating_trees import RatingTree, rating_tree
+
+RECIPES = [
+    *("cp", "orida", "pf", "pools", "aggregators"),
+    *("mask_sources", "mask_noise", "mask_noise_orida", "run_time"),
+]
+COLUMNS = {
+    "cp": {"MaSC": "cp", "SigLIP2 global pool": "siglip2_global", "DINO-I": "dino_i"}
+    | {"CLIP-I": "clip_i"},
+    "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"},
+    "pools": {
+        f"{shown}, {text}": f"pf.{pool}.{text.partition(' ')[0]}"
+        for pool, shown in (("bg", "background"), ("full", "full"), ("fg", "foreground"))
+        for text in ("full prompt", "stripped")
+    },
+    "aggregators": {
+        "masked, MaSC's encoder": "cp",
+        "all patches, MaSC's encoder": "cp.global_maxcos",
+        "weighted, MaSC's encoder": "cp.weighted_maxcos",
+        "recall, MaSC's encoder": "cp.recall_fg",
+    },
+    "mask_sources": {"given": "cp"},
+    "mask_noise": {
+        "given": "cp",
+        **{f"dilated by {pixels} pixels": f"cp@dilate:{pixels}" for pixels in (5, 10)},
+        **{f"{n}0 % of foreground patches dropped": f"cp@drop:0.{n}" for n in (1, 2)},
+    },
+}
+"""Rows that run here, and their columns, of each table of alphas."""
+OF_PAIRS = {
+    "orida": COLUMNS["cp"],
+    "mask_noise_orida": COLUMNS["mask_noise"],
+}
+"""Of each table of AUCs."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a whole call left."""
+
+    tree: DreamBenchTree
+    ratings: RatingTree
+    words: list[str]
+    folder: Path
+    done: Run
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def table(self, name: str) -> dict[str, dict[str, Any]]:
+        """Its rows by name."""
+        found = json.loads((self.out / "paper.json").read_text())[name]
+        return {row["name"]: row for row in found["rows"]}
+
+    def rows(self, data: str) -> list[dict[str, Any]]:
+        """That are ok."""
+        return [row for row in rows_of(self.out / "runs" / data) if row["status"] == "ok"]
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, naflex_checkpoint: Path, cluster_address: str
+) -> Made:
+    """All recipes, MaSC and what CLIP and DINO give, by small random checkpoints."""
+    if not are_there():
+        pytest.skip(WHY_NOT)
+    folder = tmp_path_factory.mktemp("paper")
+    data = folder / "data"
+    tree = dreambenchplus_tree(data / "dreambenchplus", photo_shots(), n_concepts=4)
+    ratings = rating_tree(tree.methods, tree.concepts)
+    ratings.write(tree.root)
+    orida_tree(data / "orida", photo_shots((96, 96)))
+    write_clip(folder / "clip")
+    write_dino(folder / "dino")
+    words = [
+        *(f"data={data}", f"out={folder}/out", "encoder.max_num_patches=36"),
+        f"encoder.name_or_path={naflex_checkpoint}",
+        *(f"comparators.{name}.name_or_path={folder}/clip" for name in ("clip_i", "clip_t")),
+        f"comparators.dino_i.name_or_path={folder}/dino",
+    ]
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
+    done = command("paper", *words, f"ray.address={cluster_address}", **offline)
+    assert done.returncode == 0, done.stderr
+    return Made(tree, ratings, words, folder, done)
+
+
+def alpha(values: np.ndarray, ratings: list[list[float]]) -> float:
+    """By the package and the protocol: the mean over both groups, each to 3 decimals."""
+    scaled = (values - values.min()) / (values.max() - values.min())
+    each = [kd(list(scaled), [value / 4 for value in group]) for group in ratings]
+    return round(sum(each) / 2, 3)
+
+
+def said_by_people(made: Made, aspect: str, row: dict[str, Any]) -> list[float]:
+    key = f"{row['concept']}-{row['prompt_id']}"
+    return [made.ratings.said[aspect, row["model"], group][key] for group in ("group1", "group2")]
+
+
+def n_rated_by_masks(made: Made, aspect: str) -> int:
+    """Pairs of which both masks cover more than 5 %; of styles none that is of PF."""
+
+    def covers(path: Path) -> bool:
+        return np.asarray(Image.open(path)).astype(bool).mean() > 0.05
+
+    tree = made.tree
+    return sum(
+        covers(tree.reference_mask(concept)) and covers(tree.mask(method, concept, prompt))
+        for method in tree.methods
+        for concept in tree.concepts
+        for prompt in range(tree.n_prompts)
+        if aspect == "cp" or not concept.startswith("style")
+    )
+
+
+def rated_rows(made: Made, aspect: str) -> list[dict[str, Any]]:
+    """Of the protocol: PF leaves styles out."""
+    rows = made.rows("dreambenchplus")
+    return [row for row in rows if aspect == "cp" or not row["concept"].startswith("style")]
+
+
+@pytest.mark.parametrize("recipe", COLUMNS)
+def test_every_alpha_is_the_package_s_over_the_run_s_rows(made: Made, recipe: str) -> None:
+    aspect = "pf" if recipe in ("pf", "pools") else "cp"
+    rows, table = rated_rows(made, aspect), made.table(recipe)
+    people = list(zip(*(said_by_people(made, aspect, row) for row in rows), strict=True))
+    assert len(rows) == n_rated_by_masks(made, aspect) > 5
+    for name, column in COLUMNS[recipe].items():
+        values = np.array([row[column] for row in rows])
+        assert table[name]["ours"] == alpha(values, people), name
+        assert table[name]["n"] == len(rows)
+    without_run = ("Human", "GPT-4o", "GPT-4V")
+    ran = {name for name, row in table.items() if row["ours"] is not None}
+    assert ran - set(without_run) == COLUMNS[recipe].keys()
+    if "Human" in table:
+        assert table["Human"]["ours"] == kd(*people)
+        gpt = [
+            made.ratings.said[aspect, row["model"], "gpt4o"][f"{row['concept']}-{row['prompt_id']}"]
+            for row in rows
+        ]
+        each = [kd(gpt, list(group)) for group in people]
+        assert table["GPT-4o"]["ours"] == round(sum(each) / 2, 3)
+        assert table["MaSC"]["difference"] == pytest.approx(
+            table["MaSC"]["ours"] - {"cp": 0.471, "pf": 0.354}[aspect]
+        )
+
+
+@pytest.mark.parametrize("recipe", OF_PAIRS)
+def test_every_auc_is_scikit_learn_s_over_the_run_s_pairs(made: Made, recipe: str) -> None:
+    rows, table = made.rows("orida"), made.table(recipe)
+    # A key begins with its subject.
+    same = [
+        reference.partition("/")[0] == row["key"].partition("/")[0]
+        for row in rows
+        for reference in row["references"]
+    ]
+    assert (sum(same), len(same)) == (135, 270)
+    for name, column in OF_PAIRS[recipe].items():
+        scores = [value for row in rows for value in row[f"{column}_per_reference"]]
+        assert table[name]["ours"] == pytest.approx(roc_auc_score(same, scores), abs=1e-12), name
+    assert {name for name, row in table.items() if row["ours"] is not None} == set(OF_PAIRS[recipe])
+
+
+def test_figures_are_those_of_the_images_themselves(made: Made, naflex_checkpoint: Path) -> None:
+    """MaSC by its authors' package, CLIP by the library."""
+    from masc import MaSC as Oracle
+
+    oracle = Oracle(str(naflex_checkpoint), device="cpu", naflex_max_patches=36)
+    clip = CLIPModel.from_pretrained(made.folder / "clip")
+    processor = CLIPProcessor.from_pretrained(made.folder / "clip")
+    tree, found, people = made.tree, {"cp": [], "clip_i": []}, []
+    for row in rated_rows(made, "cp"):
+        where = row["model"], row["concept"], int(row["prompt_id"])
+        images = [tree.reference(row["concept"]), tree.image(*where)]
+        masks = [tree.reference_mask(row["concept"]), tree.mask(*where)]
+        reference, generation = (Image.open(path).convert("RGB") for path in images)
+        first, second = (np.asarray(Image.open(path).convert("L")) for path in masks)
+        noun = tree.subjects[row["concept"]]
+        prompt = prompt_of(noun, where[2])
+        found["cp"].append(oracle.score(reference, first, generation, second, prompt, noun).cp)
+        with torch.no_grad():
+            pixels = processor(images=[reference, generation], return_tensors="pt")
+            both = clip.get_image_features(**pixels).pooler_output
+        found["clip_i"].append(float(torch.nn.functional.cosine_similarity(*both, dim=0)))
+        people.append(said_by_people(made, "cp", row))
+    table = made.table("cp")
+    for name, column in (("MaSC", "cp"), ("CLIP-I", "clip_i")):
+        expected = alpha(np.array(found[column]), list(zip(*people, strict=True)))
+        # Scores agree to 1e-5, which may round to the next third decimal.
+        assert table[name]["ours"] == pytest.approx(expected, abs=0.0011)
+
+
+def test_every_row_without_a_figure_says_why(made: Made) -> None:
+    for recipe in RECIPES:
+        for row in made.table(recipe).values():
+            assert (row["ours"] is None) == (row["why_not"] is not None)
+    table = made.table("cp")
+    assert table["DIFT-SDXL"]["why_not"] == "not yet built"
+    assert table["DINOv3"]["why_not"].startswith("no weights: facebook/dinov3-vitl16")
+    if table["DreamSim"]["ours"] is None:
+        assert table["DreamSim"]["why_not"].startswith("not installed: needs the package dreamsim")
+    assert made.table("mask_sources")["SAM 3"]["why_not"].startswith("no weights: facebook/sam3")
+    row = made.table("aggregators")["masked - recall, SigLIP2 B"]
+    assert (row["ours"], row["published"]) == (None, 0.462)
+    assert row["why_not"].startswith("no weights: google/siglip2-base-patch16-512")
+
+
+def test_what_masks_move_is_what_the_rows_say(made: Made) -> None:
+    found = json.loads((made.out / "paper.json").read_text())["mask_noise_orida"]["moves"]
+    rows = made.rows("orida")
+    for each in found["by_mask"]:
+        apart = [abs(row[f"cp@{each['mask']}"] - row["cp"]) for row in rows]
+        assert each["n"] == len(rows)
+        assert each["median"] == pytest.approx(np.median(apart))
+        assert each["p95"] == pytest.approx(np.quantile(apart, 0.95))
+    first = found["decided"][0]
+    # No two samples change their order by more masks, or farther, than the first one's.
+    order = sorted(rows, key=lambda row: -row["cp"])
+    after = sorted(rows, key=lambda row: -row[f"cp@{first['mask']}"])
+    ranks = [[row["key"] for row in each].index(first["key"]) + 1 for each in (order, after)]
+    assert first["ranks"] == ranks
+
+
+def test_the_documents_hold_all_tables(made: Made) -> None:
+    titles = [recipe.config.title for recipe in read_recipes([])]
+    markdown, page = ((made.out / f"paper.{kind}").read_text() for kind in ("md", "html"))
+    for title in titles:
+        assert f"## {title}" in markdown
+        assert f">{title}</h2>" in page
+    ours = made.table("cp")["MaSC"]["ours"]
+    [line] = [line for line in markdown.splitlines() if line.startswith("| MaSC")][:1]
+    assert [cell.strip() for cell in line.split("|")][2::2][:2] == [f"{ours:.3f}", "0.471"]
+    assert f"<td>{ours:.3f}</td>" in page
+    for outside in ("<script", "<link", "src=", "http:"):
+        assert outside not in page
+    assert "5 methods that are not in samples/" in markdown
+
+
+def paper(*words: str) -> Run:
+    """The command's own function, here: a process of its own would take its imports each time."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = run_command("paper", PaperConfig, paper_command, list(words))
+    return Run([*words], status, out.getvalue(), err.getvalue())
+
+
+OF_RUNS = "recipes=[pf,mask_noise_orida]"
+"""Without a system that would be looked for on the hub."""
+
+
+def test_a_second_call_does_nothing_anew(made: Made, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    patterns = ("shards/*/*.tar", "runs/*/scores/*.parquet")
+    paths = [path for pattern in patterns for path in made.out.glob(pattern)]
+    written = {path: path.stat().st_mtime_ns for path in paths}
+    assert len(written) == 4 + 2
+    before = made.table("pf")
+    # Nobody is there to be joined.
+    done = paper(*made.words, OF_RUNS, "ray.address=127.0.0.1:1", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found) == ["pf", "mask_noise_orida"]
+    assert {row["name"]: row for row in found["pf"]["rows"]} == before
+    assert {path: path.stat().st_mtime_ns for path in paths} == written
+    assert "dreambenchplus is packed already" in caplog.text
+
+
+def test_each_recipe_is_a_file_of_a_table_that_the_readme_names() -> None:
+    assert [recipe.name for recipe in read_recipes([])] == RECIPES
+    page = (FOLDER.parent / "README.md").read_text()
+    for path in FOLDER.glob("*.yaml"):
+        assert f"paper/{path.name}" in page
+
+
+OWN = """
+title: Mine
+figure: alpha
+min_fg_fraction: 0.05
+segmenter: clipseg
+moves: true
+rows:
+  people: {system: human}
+  given: {system: cp}
+  CLIPSeg: {system: cp@clipseg}
+  grown: {system: "cp@dilate:2"}
+"""
+
+
+@pytest.mark.slow
+def test_a_tree_with_holes_and_without_masks_ends_in_counts_by_cause(
+    tmp_path: Path, naflex_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Masks are made, given ones and further ones; what lacks is counted."""
+    without_ray(monkeypatch)
+    tree = dreambenchplus_tree(tmp_path / "dreambenchplus", painted_shots(), methods=["emu2"])
+    rating_tree(["emu2"], tree.concepts).write(tree.root)
+    first, second, third = tree.concepts
+    tree.captions(first).unlink()
+    tree.image("emu2", first, 0).write_bytes(b"no image")
+    tree.text("emu2", second, 1).unlink()
+    for path in [tree.mask("emu2", third, 0), tree.reference_mask(second)]:
+        path.unlink()
+    write_clipseg(tmp_path / "clipseg")
+    (tmp_path / "mine.yaml").write_text(OWN)
+    words = [f"recipes=[{tmp_path}/mine.yaml]", f"data={tmp_path}", f"out={tmp_path}/out"]
+    words += [f"encoder.name_or_path={naflex_checkpoint}", "encoder.max_num_patches=36"]
+    words += [f"segmenters.clipseg.name_or_path={tmp_path}/clipseg"]
+    done = paper(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["mine"]
+    said = "\n".join(found["notes"])
+    for cause in (
+        "1 concepts without captions, whose subject is their folder's keyword: ",
+        "1 images that cannot be read, left out: ",
+        "1 generations without the text of their prompt, left out: ",
+        "6 methods that are not in samples/: ",
+    ):
+        assert f"the data set: {cause}" in said
+    [run] = (tmp_path / "out" / "runs").iterdir()
+    assert run.name == "dreambenchplus-given-clipseg-clipseg"
+    rows = [row for row in rows_of(run) if row["status"] == "ok"]
+    assert "4 samples: " in said
+    assert any(row["key"] == f"emu2/{third}/0_0" for row in rows_of(run))
+    scored = [row for row in rows if row["cp@clipseg"] is not None]
+    assert scored
+    table = {row["name"]: row for row in found["rows"]}
+    assert table["CLIPSeg"]["n"] == table["given"]["n"] <= len(scored)
+    monkeypatch.undo()
+    again = paper(*words, "ray.address=127.0.0.1:1", "--json")
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+
+
+@pytest.fixture
+def words(tmp_path: Path, naflex_checkpoint: Path) -> list[str]:
+    tree = dreambenchplus_tree(
+        tmp_path / "data" / "dreambenchplus", painted_shots(), methods=["emu2"]
+    )
+    rating_tree(["emu2"], tree.concepts).write(tree.root)
+    words = [f"data={tmp_path}/data", f"out={tmp_path}/out", "ray.address=127.0.0.1:1"]
+    return [*words, f"encoder.name_or_path={naflex_checkpoint}"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["data=/nowhere"], "data=/nowhere: has neither dreambenchplus/ nor orida/ in it"),
+        (["recipes=[cpp]"], "recipes=cpp: no such recipe; did you mean 'cp'?"),
+        (["recipes=[/no.yaml]"], "/no.yaml: no such configuration file"),
+        (["encoder.name_or_path=/no"], "encoder.name_or_path=/no: no such directory"),
+        (["recipes=[cp]", "comparators.clip_j.name_or_path=/no"], "clip_j: no such comparator"),
+        (
+            ["recipes=[orida]", "comparators.clip_i.name_or_path=/no"],
+            "comparators.clip_i.name_or_path=/no: no such directory",
+        ),
+        (["recipes=[pf]", "segmenters.sam.name_or_path=/no"], "segmenters.sam: no such segmenter"),
+        (
+            ["recipes=[mask_noise]", "segmenters.clipseg.name_or_path=/no"],
+            "segmenters.clipseg: /no: no such directory",
+        ),
+        (["out=hf://x"], "every file written to the hub would be a commit"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_one_line(
+    words: list[str], more: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    done = paper(*words, *more)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("figure: alpha\nrows: {a: {system: cp}}", "title= is required"),
+        ("title: x\nfigure: beta\nrows: {a: {system: cp}}", "figure"),
+        ("title: x\nfigure: alpha", "rows: a table has one or more"),
+        ("title: x\nfigure: alpha\nrows: {a: {systm: cp}}", "did you mean 'rows.a.system'?"),
+        ("title: x\nfigure: alpha\nrows: {a: {system: 'cp@dilat:5'}}", "cp@dilat:5: dilat:5: no"),
+        ("title: x\nfigure: alpha\nrows: {a: {system: gpt5 (shipped)}}", "what ships is clip_i"),
+        ("title: x\nfigure: alpha\nsegmenter: sam\nrows: {a: {system: cp}}", "segmenter=sam"),
+    ],
+)
+def test_a_recipe_that_cannot_be_meant_is_one_line(
+    words: list[str], tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    done = paper(*words, f"recipes=[{tmp_path}/mine.yaml]")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in " ".join(done.stderr.split())
