@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jobs.pipeline.cluster.config import check_workers_and_limits
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.paper.figures import Found, alphas, aucs, moves_of
+from jobs.pipeline.paper.figures import alphas, aucs, moves_of
 from jobs.pipeline.paper.recipes import Recipe, read_recipes
 from jobs.pipeline.paper.scoring import Scored, score, worst_status
 from jobs.pipeline.paper.settings import (
@@ -34,7 +34,8 @@ from jobs.pipeline.paper.shards import (
     with_given_masks,
     with_members,
 )
-from jobs.pipeline.paper.systems import NOT_YET_BUILT, System, members_of, problems_of
+from jobs.pipeline.paper.systems import System, members_of, problems_of
+from jobs.pipeline.paper.timing import times
 from jobs.pipeline.results.paper.tables import PaperTable
 from jobs.pipeline.storage.filesystem import absolute, refuse_for_results
 from masc_core.segmenters import SEGMENTERS
@@ -163,17 +164,24 @@ def reproduce(config: PaperConfig) -> Paper:
         name: _DataSet(config, [r for r in scored if r.data == name], problems)
         for name in dict.fromkeys(recipe.data for recipe in scored)
     }
-    tables = [_table(recipe, data, sets.get(recipe.data)) for recipe in recipes]
+    tables = [
+        _timed(recipe, config, data, problems)
+        if recipe.config.figure == TIME
+        else _table(recipe, data, sets[recipe.data])
+        for recipe in recipes
+    ]
     statuses = [status for each in sets.values() for status in each.exit_statuses()]
     return Paper(tables, worst_status(statuses))
 
 
-def _table(recipe: Recipe, data: Path, of: _DataSet | None) -> PaperTable:
+def _timed(recipe: Recipe, config: PaperConfig, data: Path, problems: dict[str, str]) -> PaperTable:
+    rows, notes = times(recipe, config, data / DREAMBENCHPLUS, problems)
+    title = recipe.config.title
+    return PaperTable(recipe.name, title, FIGURES[TIME], rows, notes, digits=1)
+
+
+def _table(recipe: Recipe, data: Path, of: _DataSet) -> PaperTable:
     title, figure = recipe.config.title, recipe.config.figure
-    if figure == TIME or of is None:
-        found = Found(why_not={each.name: NOT_YET_BUILT for each in recipe.systems})
-        rows = [found.row(row) for row in recipe.rows]
-        return PaperTable(recipe.name, title, FIGURES[figure], rows)
     run, problems = of.scored(recipe), of.problems(recipe)
     scores = None if run is None else run.scores
     if figure == ALPHA:

@@ -9,7 +9,6 @@ that the last of these directories has them all, and one forward scores by each.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from jobs.pipeline.paper.settings import (
     PaperConfig,
     SegmenterCheckpointConfig,
 )
+from jobs.pipeline.paper.stored import read_json, write_json
 from jobs.pipeline.paper.systems import NO_DATA, NO_MASKS, NO_WEIGHTS
 from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.segmenting.commits import SegmentedDirectory
@@ -34,7 +34,6 @@ from jobs.pipeline.storage.filesystem import absolute, join, open_filesystem
 from jobs.pipeline.storage.listing import expand
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
-from jobs.pipeline.storage.writing import write_in_one_step
 from masc_core.checkpoint import CheckpointError
 from masc_core.mask_names import GIVEN
 from masc_core.segmenters import SEGMENTERS
@@ -83,10 +82,10 @@ def packed_shards(config: PaperConfig, data: str) -> Shards:
         raise Unavailable(f"{NO_DATA}: there is no {tree}")
     out = join(config.out, "shards", data)
     inventory = _inventory(tree, READ[data])
-    known = _read_json(out, PACKED)
+    known = read_json(out, PACKED)
     if known is None or known.get("inventory") != inventory:
         known = _packed(data, tree, out) | {"inventory": inventory}
-        _write_json(out, PACKED, known)
+        write_json(out, PACKED, known)
     else:
         log.info("%s is packed already: %s", data, redact(out))
     written = known["written"]
@@ -230,18 +229,3 @@ def _with_member(config: PaperConfig, shards: Shards, segmenter: str, member: st
         name=name,
         members=shards.members if member == GIVEN else (*shards.members, member),
     )
-
-
-def _read_json(directory: str, name: str) -> dict[str, Any] | None:
-    """None where there is none, or none that a call of this kind wrote."""
-    fs, path = open_filesystem(directory, keeps_listings=False)
-    try:
-        found = json.loads(with_retries(redact(directory), lambda: fs.cat_file(join(path, name))))
-    except (FileNotFoundError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _write_json(directory: str, name: str, document: dict[str, Any]) -> None:
-    fs, path = open_filesystem(directory, keeps_listings=False)
-    write_in_one_step(fs, join(path, name), json.dumps(document, indent=2).encode() + b"\n")

@@ -26,6 +26,7 @@ NO_WEIGHTS = "no weights"
 NO_MASKS = "no masks"
 NO_DATA = "no data"
 NOT_SCORED = "not scored"
+NOT_TIMED = "not timed: comes with MaSC's own forward, and is no system by itself"
 
 
 class Kind(Enum):
