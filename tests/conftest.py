@@ -54,6 +54,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: [item.path not in marked[mark] for mark in LONG])
 
 
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Ray sets it for what is submitted to a cluster as a job."""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """What is not marked `services` is guarded, and so are the processes that it starts."""
@@ -102,8 +106,14 @@ def fixed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cluster_address() -> Iterator[str]:
-    """A Ray cluster of one node with two cores, which the tests share."""
+    """A Ray cluster of one node with two cores, which the tests share.
+
+    Commands join it as submitted jobs do, whose code is there: to bring ours takes each of them
+    seconds.
+    """
     from ray.cluster_utils import Cluster  # not before the environment is set
+
+    os.environ[SUBMITTED] = "{}"
 
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +27,14 @@ from jobs.pipeline.results.agreement.protocols import (
 )
 from jobs.pipeline.results.agreement.published import Checked, check
 from jobs.pipeline.results.agreement.ratings import Column, Ratings
-from jobs.pipeline.results.agreement.reading import read_columns, read_ratings
+from jobs.pipeline.results.agreement.reading import Row, read_columns, read_ratings
 from jobs.pipeline.results.agreement.scored import aspects_of_columns, columns_of_runs
 from jobs.pipeline.results.numbers import counted
-from jobs.pipeline.run.scores import Scores, open_scores
+from jobs.pipeline.run.scores import Scores
+from jobs.pipeline.run.stale import open_counted
+from jobs.pipeline.storage.filesystem import is_local, open_filesystem
+from jobs.pipeline.storage.redaction import redact
+from jobs.pipeline.storage.retry import with_retries
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +71,7 @@ def agreement(config: AgreeConfig) -> list[Section]:
     """
     require_one_of("protocol", config.protocol, PROTOCOLS)
     require_one_of("level", config.level, MEASUREMENT_LEVELS)
-    scores = open_scores(config.runs) if config.runs else None
+    scores = open_counted(config.runs) if config.runs else None
     if config.protocol == DREAMBENCHPLUS:
         return _of_dreambenchplus(config, scores)
     return _of_table(config, scores)
@@ -91,8 +96,8 @@ def check_formula(config: AgreeConfig) -> list[Checked]:
 
 
 def _of_table(config: AgreeConfig, scores: Scores | None) -> list[Section]:
-    path = Path(config.ratings).expanduser()
-    ratings = read_ratings(read_rows(path, "ratings"), config.rating, f"ratings={path}")
+    named = f"ratings={redact(config.ratings)}"
+    ratings = read_ratings(_rows(config.ratings, "ratings"), config.rating, named)
     has_seed = ratings.samples[0].seed is not None
     metrics = _Metrics(config, scores, has_seed, keeps_last=False)
     protocol = of_table(config.level)
@@ -125,6 +130,21 @@ def _of_dreambenchplus(config: AgreeConfig, scores: Scores | None) -> list[Secti
         own += _shipped_columns(shipped, aspect, names, ratings)
         sections.append(_section(aspect, ratings, own, of_dreambenchplus(config.level), metrics))
     return sections
+
+
+def _rows(url: str, setting: str) -> Iterator[Row]:
+    """Of a table, which is brought near where it lies elsewhere."""
+    fs, path = open_filesystem(url)
+    if is_local(fs):
+        yield from read_rows(Path(path), setting)
+        return
+    with tempfile.TemporaryDirectory(prefix="agree-") as folder:
+        near = Path(folder, path.rpartition("/")[2])
+        try:
+            with_retries(redact(url), lambda: fs.get_file(path, str(near)))
+        except FileNotFoundError as error:
+            raise CallError(f"{setting}={redact(url)}: no such file") from error
+        yield from read_rows(near, setting)
 
 
 def _shipped_columns(
@@ -170,11 +190,10 @@ class _Metrics:
     ) -> None:
         self._scores, self._has_seed, self._keeps_last = scores, has_seed, keeps_last
         self._aspects = {} if scores is None else aspects_of_columns(scores)
-        paths = [Path(each).expanduser() for each in config.columns]
         self._files = [
             column
-            for path in paths
-            for column in read_columns(read_rows(path, "columns"), f"columns={path}", has_seed)
+            for url in config.columns
+            for column in read_columns(_rows(url, "columns"), f"columns={redact(url)}", has_seed)
         ]
         self._all_are_asked_for = bool(config.metrics)
         self.notes: list[str] = []

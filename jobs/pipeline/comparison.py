@@ -31,7 +31,8 @@ from jobs.pipeline.results.comparison.suspicions import (
 from jobs.pipeline.results.comparison.tags import tag_expression
 from jobs.pipeline.results.comparison.verdict import Verdict, worst
 from jobs.pipeline.run.directory import RunDirectory
-from jobs.pipeline.run.scores import Scores, open_scores
+from jobs.pipeline.run.scores import Scores
+from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.storage.redaction import redact
 
 
@@ -80,7 +81,7 @@ def compare(config: CompareConfig) -> Judged:
     """
     rules = _rules(config)
     opened = {
-        run: open_scores([run]) for run in dict.fromkeys([config.baseline, *config.candidate])
+        run: open_counted([run]) for run in dict.fromkeys([config.baseline, *config.candidate])
     }
     _check_columns(opened, rules)
     described = {run: RunDirectory(run).read_description() for run in opened}

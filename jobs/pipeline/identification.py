@@ -12,7 +12,8 @@ from jobs.pipeline.results import figures
 from jobs.pipeline.results.identity.identifying import Identity, identify
 from jobs.pipeline.results.identity.pairs import paired_columns, read_pairs
 from jobs.pipeline.results.numbers import counted
-from jobs.pipeline.run.scores import Scores, open_scores
+from jobs.pipeline.run.scores import Scores
+from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.storage.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def identification(config: IdentifyConfig) -> Identified:
         CallError: the call is wrong, or the rows say of pairs what cannot be.
         StorageError: the run cannot be read.
     """
-    scores = open_scores([config.run])
+    scores = open_counted([config.run])
     columns = _columns(config, scores)
     pairs = read_pairs(scores, columns)
     for sort, is_one in (("within", pairs.is_within), ("cross", ~pairs.is_within)):

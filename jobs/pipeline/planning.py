@@ -31,7 +31,8 @@ from jobs.pipeline.results.sample_size import (
     proposed_margin,
 )
 from jobs.pipeline.run.directory import RunDirectory
-from jobs.pipeline.run.scores import Scores, open_scores
+from jobs.pipeline.run.scores import Scores
+from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.storage.redaction import redact
 
 NEEDED = ("prompt_id", "prompt", "seed")
@@ -132,7 +133,7 @@ def plan(config: PlanConfig) -> Plan:
     """
     _check(config)
     runs = [config.run if config.baseline is None else config.baseline, config.run]
-    opened = {run: open_scores([run]) for run in dict.fromkeys(runs)}
+    opened = {run: open_counted([run]) for run in dict.fromkeys(runs)}
     for run, scores in opened.items():
         known = [c for c in scores.score_columns if scores.n_parts_with(c)]
         for column in config.columns:

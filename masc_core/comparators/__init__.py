@@ -67,7 +67,9 @@ def find_comparator(name: str) -> str | None:
         True
     """
     column, at, backbone = name.partition("@")
-    return COMPARATORS.get(f"{column.partition(':')[0]}{at}{backbone}")
+    if at:  # only those that aggregate patch tokens take one
+        column = column.partition(":")[0]
+    return COMPARATORS.get(f"{column}{at}{backbone}")
 
 
 def make_comparators(names: Sequence[str], settings: ComparatorSettings) -> Metric:

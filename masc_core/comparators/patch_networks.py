@@ -110,5 +110,5 @@ class SiglipPatches(SquareViT):
     def _load(self) -> None:
         from transformers import SiglipVisionModel
 
-        model = self._pretrained(SiglipVisionModel)
+        model = self._pretrained(SiglipVisionModel, vision_use_head=False)  # it pools nothing
         self._take(model, side=int(model.config.image_size), n_prefix_tokens=0)

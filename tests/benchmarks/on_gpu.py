@@ -103,32 +103,32 @@ def on_gpu(
         release_cached_memory(device)  # what follows runs in other processes
         figures += told(own)
 
-    def job(dtype: Dtype, workers: int = 1) -> Job:
+    def job(dtype: Dtype, workers: int = 1, compiled: bool = False) -> Job:
         samples = shards.samples(ceil(seconds * rates[dtype]))
         references = f"{shards.folder}/r-*.tar"
         words = [f"encoder.dtype={dtype}", f"workers.count={workers}"]
         if device.type == "cuda":
-            words.append(f"workers.gpus={1 / workers}")
+            words += [f"workers.gpus={1 / workers}", f"encoder.compile={compiled}"]
         return run_job(folder / "gpu" / "run", samples, references, checkpoint, *words)
 
     for dtype in dtypes[1:]:
-        for workers in (1, 2):
-            figures += told(of_job(job(dtype, workers), dtype, rates[dtype]))
+        for way in ({}, {"workers": 2}, {"compiled": True}):
+            named = " ".join([dtype, *(f"{name}={value}" for name, value in way.items())])
+            figures += told(of_job(job(dtype, **way), named, rates[dtype]))
     done, parity = against_the_authors(shards, checkpoint, rounds, device, partial(job, dtypes[0]))
     return figures + told(of_job(done, dtypes[0], rates[dtypes[0]])) + told(parity)
 
 
-def of_job(done: Job, dtype: Dtype, encoder_rate: float) -> list[Figure]:
+def of_job(done: Job, named: str, encoder_rate: float) -> list[Figure]:
     """Images a second of a job, also as a share of the bare encoder's."""
     waiting, scoring = (sum(each[at] for each in done.workers) for at in ("waiting", "scoring"))
     share = waiting / (waiting + scoring)
-    shown = f"job in {dtype}, workers: {len(done.workers)}"
     detail = (
         f"{done.n:,} samples; waits for them {share:.0%} of its time; start-up {done.start:.0f} s"
     )
     rate = done.n / done.seconds
     return [
-        Figure(shown, rate, "images/s", detail=detail),
+        Figure(f"job in {named}", rate, "images/s", detail=detail),
         Figure("  of the encoder's", rate / encoder_rate, ""),
     ]
 

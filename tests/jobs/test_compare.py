@@ -94,6 +94,26 @@ def test_a_drop_is_exit_4_and_the_same_again_exit_0(baseline: Path, tmp_path: Pa
     assert (same.returncode, json.loads(same.stdout)["verdict"]) == (0, "same")
 
 
+def test_parts_that_its_leaderboard_leaves_out_do_not_count(
+    baseline: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = with_change(tmp_path / "again")
+    # Shards that were packed anew: the old part stands beside the new one.
+    footer = json.dumps({"fingerprint": FOOTER, "source": {}})
+    write_part(str(again), "old", rows_of("night-2", change=drop_cp), footer, schema_with())
+    described = {"stale_parts": [f"elsewhere/{again.name}/scores/old.parquet"]}
+    (again / "run.json").write_text(json.dumps(described))
+    done = compare(f"baseline={baseline}", f"candidate={again}", "gate={cp: 0.01}", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_pairs"] == 180
+    assert "1 parts do not count, as its leaderboard leaves them out" in caplog.text
+    described = {"stale_parts": ["old.parquet", "part.parquet"]}
+    (again / "run.json").write_text(json.dumps(described))
+    none = compare(f"baseline={baseline}", f"candidate={again}")
+    assert none.returncode == 1
+    assert "none of its parts counts" in none.stderr
+
+
 def test_a_rise_is_improved_and_what_cannot_be_decided_exit_5(
     baseline: Path, tmp_path: Path
 ) -> None:

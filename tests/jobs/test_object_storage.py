@@ -133,9 +133,12 @@ def proxy(server: S3Server) -> Iterator[FaultyProxy]:
 
 @pytest.fixture(scope="module")
 def cluster(proxy: FaultyProxy) -> Iterator[str]:
-    """The address of a cluster whose workers reach the storage through the proxy."""
+    """The address of a cluster whose workers reach the storage through the proxy; commands bring
+    it their code."""
     cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False})
-    yield cluster.address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+        yield cluster.address
     cluster.shutdown()
 
 

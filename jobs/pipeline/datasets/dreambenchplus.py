@@ -8,8 +8,8 @@
     MASKS/samples/<method>/<concept>/<prompt>_<seed>.png
 
 `<concept>` is the category with `_` for `/`, the index and a keyword. Two rules of the protocol are
-kept elsewhere: pairs with a mask of 5 % or less by `metric.min_fg_fraction` of `jobs.evaluate`, PF
-without style concepts (`category`, in a row's `extra`) by `jobs.agree`.
+kept elsewhere: `jobs.evaluate` skips pairs with a mask of 5 % or less (`metric.min_fg_fraction`),
+and `jobs.agree protocol=dreambenchplus` leaves style concepts out of PF.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ class DatasetConfig:
     """Each kind of data set reads some of these, and the others are refused."""
 
     manifest: str | None = setting(
-        None, "manifest: FILE.csv, .jsonl or .parquet, with a row an image"
+        None, "for kind=manifest: FILE.csv, .jsonl or .parquet with a row an image"
     )
     source: str | None = setting(
-        None, "the others: the data set's directory; hf: Parquet files (URLs, globs) or OWNER/NAME"
+        None, "for the other kinds: a directory; hf: Parquet (URLs, globs), or a name on the hub"
     )
     masks: str | None = setting(
         None, "dreambenchplus: directory with refs/ and samples/; null: SOURCE/masks if it is there"
@@ -67,11 +67,12 @@ class Dataset:
         known = (self.needs, *self.takes, *COMMON)
         defaults = DatasetConfig()
         for each in fields(DatasetConfig):
-            value = getattr(config, each.name)
-            if each.name == self.needs and not value:
-                raise CallError(f"{each.name}= is required: {help_of(each)} (see --help)")
-            if each.name not in known and value != getattr(defaults, each.name):
+            if each.name not in known and getattr(config, each.name) != getattr(
+                defaults, each.name
+            ):
                 raise CallError(
-                    f"{each.name}=: is no setting of kind={kind}, which has "
-                    f"{', '.join(name for name in known)}"
+                    f"{each.name}=: is no setting of kind={kind}, which has {', '.join(known)}"
                 )
+        if not getattr(config, self.needs):
+            [needed] = (each for each in fields(DatasetConfig) if each.name == self.needs)
+            raise CallError(f"{self.needs}= is required: {help_of(needed)} (see --help)")

@@ -18,7 +18,8 @@ from jobs.pipeline.results.numbers import counted
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.rows import OK
-from jobs.pipeline.run.scores import Scores, open_scores
+from jobs.pipeline.run.scores import Scores
+from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.scoring.config import MetricConfig
 from jobs.pipeline.storage.filesystem import join
 from masc_core.comparators import find_comparator
@@ -76,7 +77,7 @@ def score(
     )
     log.info("scoring %s by %s", shards.name, ", ".join(["cp", "pf", *masks[1:], *extra]))
     outcome, failed = _evaluated(asked)
-    scores = open_scores([run])
+    scores = open_counted([run])
     return Scored(scores, _notes(outcome, scores), failed, _exit_status(config, outcome))
 
 

@@ -14,6 +14,10 @@ import numpy as np
 
 from jobs.pipeline.results.intervals import RESAMPLES, Estimate, estimate_mean
 
+LEAST_CONCEPTS = 3
+"""With two, what is left is one concept each time: an agreement may then be the same whatever the
+ratings are, and two equal figures would make an interval of no width."""
+
 
 def values_by_concept(figure: float, without: np.ndarray) -> np.ndarray:
     """(G,) one value a concept, whose mean is the figure.
@@ -29,14 +33,15 @@ def values_by_concept(figure: float, without: np.ndarray) -> np.ndarray:
 def estimate_figure(figure: float, without: np.ndarray, scale: float = 1.0) -> Estimate:
     """The figure, and how sure it is; an estimate without an interval where it is undefined.
 
-    It is, too, where the figure is undefined without one of the concepts.
+    It is, too, where the figure is undefined without one of the concepts, and with fewer than
+    `LEAST_CONCEPTS`.
 
     Args:
         figure: over all concepts.
         without: (G,) the figure with each concept left out; the same order from call to call.
         scale: what the standard error is multiplied by.
     """
-    if len(without) < 2 or not (math.isfinite(figure) and np.isfinite(without).all()):
+    if len(without) < LEAST_CONCEPTS or not (math.isfinite(figure) and np.isfinite(without).all()):
         return Estimate(figure, math.nan, min(1, len(without)), np.empty(0), RESAMPLES)
     pulls = scale * (values_by_concept(figure, without) - figure)
     return estimate_mean(figure + pulls, np.ones(len(without)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,13 +12,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from jobs.pipeline.errors import CallError, StorageError
-from jobs.pipeline.run.scores import Part
+from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.scores import Part, Scores, open_scores
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.filesystem import REQUESTS_AT_ONCE, open_filesystem, scheme_of
 from jobs.pipeline.storage.listing import file_of
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 from jobs.pipeline.storage.versions import version_at
+
+log = logging.getLogger(__name__)
 
 GONE = "gone"
 CHANGED = "changed"
@@ -93,6 +97,33 @@ def check_sources(parts: Sequence[Part], named: Mapping[str, Shard] = NOTHING) -
         elif state != _CURRENT:
             unreachable.append((part, state))
     return Sources(stale, unreachable)
+
+
+def open_counted(runs: Sequence[str]) -> Scores:
+    """The rows that the runs' own leaderboards count: without parts that `run.json` calls stale.
+
+    Sources are not asked for again: a run is compared with long after its images are gone.
+
+    Raises:
+        CallError, StorageError: as `open_scores`; or no part is left.
+    """
+    scores = open_scores(runs)
+    stale: list[Part] = []
+    for run in runs:
+        described = RunDirectory(run).read_description() or {}
+        named = {str(each).rpartition("/")[2] for each in described.get("stale_parts", [])}
+        stale += [
+            p for p in scores.parts if p.run == redact(run) and f"{p.shard_id}.parquet" in named
+        ]
+    if not stale:
+        return scores
+    log.warning(
+        "run=%s: %d parts do not count, as its leaderboard leaves them out (the first: %s)",
+        *(", ".join(map(redact, runs)), len(stale), stale[0]),
+    )
+    if len(stale) == len(scores.parts):
+        raise CallError(f"run={redact(runs[0])}: none of its parts counts; score it again")
+    return scores.without(stale)
 
 
 def prune(parts: Iterable[Part]) -> list[Part]:

@@ -45,8 +45,8 @@ def tree(tmp_path: Path) -> DreamBenchTree:
 
 def packed(tree: DreamBenchTree, **settings: Any) -> Packed:
     out = tree.root.parent / "out"
-    asked = {"source": str(tree.root), "methods": list(METHODS), "out": str(out), **settings}
-    return pack(PackConfig(kind="dreambenchplus", **asked))
+    asked = {"kind": "dreambenchplus", "source": str(tree.root), "methods": list(METHODS)}
+    return pack(PackConfig(**{**asked, "out": str(out), **settings}))
 
 
 def samples(tree: DreamBenchTree, role: str = "generations") -> dict[str, RawSample]:
@@ -242,6 +242,7 @@ def test_masks_may_be_missing_or_lie_elsewhere(
         ({"methods": ["blip_diffusion"]}, "samples/ has none of blip_diffusion_gs7_5"),
         ({"methods": ["emu"]}, "methods=emu: neither a method of DreamBench++ nor in"),
         ({"masks": "{root}/images"}, "masks={root}/images: a directory with refs/ and samples/ in"),
+        ({"kind": "manifest"}, "source=: is no setting of kind=manifest, which has"),
         ({"manifest": "x.csv"}, "manifest=: is no setting of kind=dreambenchplus, which"),
         ({"values": {"model": "x"}}, "values=: is no setting of kind=dreambenchplus"),
     ],

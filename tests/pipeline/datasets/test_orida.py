@@ -146,6 +146,9 @@ def tree_with_holes(root: Path) -> OridaTree:
     tree = orida_tree(root, painted_shots((24, 24)), n_subjects=5, n_factual=9, n_others=5)
     # Subject 8: a mask is missing, and the same background's other angle does not step in.
     mask_of(tree.factual(8, "102a")).unlink()
+    # So it is where `factual_counterfactual` has the background too.
+    mask_of(tree.factual(8, "108a")).unlink()
+    assert tree.counterfactual(8, "108a").exists()
     # Subject 9: 0.5 % of 40 x 50 pixels is 10, which is not more; in blocks, as JPEG keeps them.
     for scene, n in (("103a", 10), ("104a", 16)):
         photo = tree.factual(9, scene)
@@ -172,7 +175,7 @@ def test_holes_in_a_tree_leave_backgrounds_out_and_are_counted_by_cause(tmp_path
     counts = {cause: lack["n"] for cause, lack in missing.items()}
     assert counts == {
         orida.NO_SUBJECT: 1,
-        orida.NO_MASK: 5,
+        orida.NO_MASK: 6,
         orida.SMALL_MASK: 1,
         orida.NO_PHOTO: 1,
         orida.UNREADABLE: 1,

@@ -36,7 +36,13 @@ def test_the_error_of_a_correlation_is_scipys_jackknife() -> None:
 
 @pytest.mark.parametrize(
     ("figure", "without"),
-    [(0.5, [0.5]), (0.5, [0.5, math.nan, 0.4]), (math.nan, [0.5, 0.4]), (0.5, [])],
+    [
+        (0.5, [0.5]),
+        (0.5, [0.5, 0.5]),
+        (0.5, [0.5, math.nan, 0.4]),
+        (math.nan, [0.5, 0.4, 0.3]),
+        (0.5, []),
+    ],
 )
 def test_where_it_is_undefined_it_has_no_interval(figure: float, without: list[float]) -> None:
     found = estimate_figure(figure, np.array(without))

@@ -7,6 +7,8 @@ from jobs.pipeline.results.agreement.tables import differences_of_lead, ranked, 
 from jobs.pipeline.results.intervals import LEVEL
 from jobs.pipeline.results.numbers import counted, p_value, plain, signed
 
+MIN_CONCEPTS = 10
+"""With fewer, intervals are said to be rough."""
 FOOTNOTE = (
     "A metric's alpha is Krippendorff's on the interval level: the mean of its alphas with each "
     "rater, both brought to [0, 1]. rho is Spearman's, with the mean rating; tau is Kendall's "
@@ -23,6 +25,9 @@ def notes(section: Section) -> list[str]:
         f"column; alpha of people is {section.protocol.level}, over {own.n_ratings:,} ratings of "
         f"{own.n:,} samples"
     ]
+    n_concepts = min([len(row.rho_without) for row in section.rows], default=MIN_CONCEPTS)
+    if n_concepts < MIN_CONCEPTS:
+        said.append(f"{n_concepts} concepts only: intervals and p are rough")
     if own.kappa is None:
         said.append("the raters are not complete, so there is no Fleiss' kappa")
     if section.n_missing:

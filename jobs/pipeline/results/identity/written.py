@@ -12,6 +12,8 @@ from jobs.pipeline.results.intervals import Interval
 from jobs.pipeline.results.numbers import ABSENT, counted, plain, signed
 from jobs.pipeline.results.text_tables import TextTable, bullets, latex_table, markdown_table
 
+MIN_SUBJECTS = 10
+"""With fewer, intervals are said to be rough."""
 FOOTNOTE = (
     "AUC: the chance that a pair of one subject scores above a pair of two, ties counting half; "
     "its interval is 95 %, over subjects, and DeLong's takes pairs for independent. Delta is of "
@@ -51,6 +53,9 @@ def notes(found: Sequence[Identity], rows_left_out: Mapping[str, int]) -> list[s
     ]
     if rows_left_out:
         said.append(f"rows without pairs: {counted(rows_left_out)}")
+    n_subjects = min(each.n_subjects for each in found)
+    if n_subjects < MIN_SUBJECTS:
+        said.append(f"{n_subjects} subjects only: intervals over subjects are rough")
     for each in found:
         if each.auc.mean in (0.0, 1.0):
             said.append(

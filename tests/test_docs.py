@@ -1,0 +1,52 @@
+"""The examples in the docs: each is run as it stands there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from tests.manifests import samples_of
+from tests.pictures import painted
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+MOST_LINES = 40
+
+
+def program_in(page: str) -> str:
+    """The one program of a page."""
+    [program] = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    return program
+
+
+def test_a_data_set_of_ones_own_is_packed(tmp_path: Path) -> None:
+    program = program_in("data-sets.md")
+    assert len(program.splitlines()) < MOST_LINES
+    (tmp_path / "mine.py").write_text(program)
+    root = tmp_path / "data"
+    image, mask = painted((40, 30), 1)
+    for path in ("photos/dog/0.jpg", "made/a/dog/beach.jpg", "made/b/dog/beach.jpg"):
+        (root / path).parent.mkdir(parents=True)
+        image.save(root / path)
+    (root / "made/a/dog/beach.txt").write_text("a dog on a beach\n")
+    Image.fromarray(mask).save(root / "photos/dog/0.mask.png")
+    words = [sys.executable, str(tmp_path / "mine.py"), str(root), str(tmp_path / "out")]
+    found = os.pathsep.join(filter(None, [str(DOCS.parent), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": found}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"1 images without a prompt, left out: {root}/made/b/dog/beach.jpg" in done.stderr
+    generation, reference = samples_of(tmp_path / "out")
+    assert (generation.key, reference.key) == ("a/dog/beach", "dog/0")
+    assert sorted(generation.members) == ["jpg", "json"]
+    assert sorted(reference.members) == ["jpg", "json", "mask.png"]
+    fields = {"concept": "dog", "subject": "dog"}
+    assert json.loads(reference.members["json"]) == fields
+    asked = {"model": "a", "prompt": "a dog on a beach", "prompt_id": "beach"}
+    assert json.loads(generation.members["json"]) == {**fields, **asked}
