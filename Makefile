@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims gpu-check clean
+.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims paper gpu-check clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -62,6 +62,12 @@ gpu-check: $(VENV)/installed ## parity and speed on a machine with an NVIDIA GPU
 
 claims: $(VENV)/installed ## what the demo's encoder can tell apart, on concepts it has not seen
 	@$(BIN)/python -m tests.claims
+
+OUT ?= paper
+
+paper: $(VENV)/installed ## the paper's tables: make paper DATA=DIR [OUT=paper], of dreambenchplus/ and orida/ in DIR
+	@test -n "$(DATA)" || { echo 'paper: name the data sets: make paper DATA=DIR (docs/paper.md)' >&2; exit 1; }
+	@$(BIN)/python -m jobs.paper data="$(DATA)" out="$(OUT)"
 
 clean: ## remove what the demo made
 	rm -rf demo bench soak bench.json bench-gpu.json

@@ -31,6 +31,7 @@ FLOORS = (
         "jobs.pipeline.datasets",
     },
     {"jobs.pipeline"},
+    {"jobs.pipeline.paper"},
     {"jobs.pages"},
     {"jobs.demo"},
     {"jobs"},

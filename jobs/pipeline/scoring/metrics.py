@@ -47,6 +47,8 @@ class Asked:
     """Of each of its groups. None stands for what is not known, without its checkpoint."""
     problem: str | None = None
     """Why it cannot compute."""
+    lacks_package: bool = False
+    """Whether that is a package which is not installed."""
 
     @property
     def columns(self) -> frozenset[str]:
@@ -275,5 +277,5 @@ def _comparators(
                 problem = f"{setting.partition('=')[0]}={error}"
             else:
                 problem = f"{setting}: {error}"
-            asked.append(Asked(groups, made, {}, problem))
+            asked.append(Asked(groups, made, {}, problem, isinstance(error, ImportError)))
     return asked

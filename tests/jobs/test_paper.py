@@ -1,0 +1,304 @@
+"""`python -m jobs.paper`, on small trees of both layouts, made of photos."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+from transformers import CLIPModel, CLIPProcessor
+
+from jobs.pipeline.paper import timing
+from jobs.pipeline.paper.recipes import read_recipes
+from tests.commands import Run, command, rows_of
+from tests.datasets.trees import (
+    DreamBenchTree,
+    dreambenchplus_tree,
+    orida_tree,
+    photo_shots,
+    prompt_of,
+)
+from tests.jobs.test_agree_dreambenchplus import kd
+from tests.masc_core.comparators.checkpoints import write_clip, write_dino
+from tests.paper_calls import RECIPES, paper
+from tests.photos import WHY_NOT, are_there
+from tests.rating_trees import RatingTree, rating_tree
+
+COLUMNS = {
+    "cp": {"MaSC": "cp", "SigLIP2 global pool": "siglip2_global", "DINO-I": "dino_i"}
+    | {"CLIP-I": "clip_i"},
+    "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"},
+    "pools": {
+        f"{shown}, {text}": f"pf.{pool}.{text.partition(' ')[0]}"
+        for pool, shown in (("bg", "background"), ("full", "full"), ("fg", "foreground"))
+        for text in ("full prompt", "stripped")
+    },
+    "aggregators": {
+        "masked, MaSC's encoder": "cp",
+        "all patches, MaSC's encoder": "cp.global_maxcos",
+        "weighted, MaSC's encoder": "cp.weighted_maxcos",
+        "recall, MaSC's encoder": "cp.recall_fg",
+    },
+    "mask_sources": {"given": "cp"},
+    "mask_noise": {
+        "given": "cp",
+        **{f"dilated by {pixels} pixels": f"cp@dilate:{pixels}" for pixels in (5, 10)},
+        **{f"{n}0 % of foreground patches dropped": f"cp@drop:0.{n}" for n in (1, 2)},
+    },
+}
+"""Rows that run here, and their columns, of each table of alphas."""
+OF_PAIRS = {
+    "orida": COLUMNS["cp"],
+    "mask_noise_orida": COLUMNS["mask_noise"],
+}
+"""Of each table of AUCs."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a whole call left."""
+
+    tree: DreamBenchTree
+    ratings: RatingTree
+    words: list[str]
+    folder: Path
+    done: Run
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def table(self, name: str) -> dict[str, dict[str, Any]]:
+        """Its rows by name."""
+        found = json.loads((self.out / "paper.json").read_text())[name]
+        return {row["name"]: row for row in found["rows"]}
+
+    def rows(self, data: str) -> list[dict[str, Any]]:
+        """That are ok."""
+        return [row for row in rows_of(self.out / "runs" / data) if row["status"] == "ok"]
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, naflex_checkpoint: Path, cluster_address: str
+) -> Made:
+    """All recipes, MaSC and what CLIP and DINO give, by small random checkpoints."""
+    if not are_there():
+        pytest.skip(WHY_NOT)
+    folder = tmp_path_factory.mktemp("paper")
+    data = folder / "data"
+    tree = dreambenchplus_tree(data / "dreambenchplus", photo_shots(), n_concepts=4)
+    ratings = rating_tree(tree.methods, tree.concepts)
+    ratings.write(tree.root)
+    orida_tree(data / "orida", photo_shots((96, 96)))
+    write_clip(folder / "clip")
+    write_dino(folder / "dino")
+    words = [
+        *(f"data={data}", f"out={folder}/out", "encoder.max_num_patches=36"),
+        f"encoder.name_or_path={naflex_checkpoint}",
+        *(f"comparators.{name}.name_or_path={folder}/clip" for name in ("clip_i", "clip_t")),
+        f"comparators.dino_i.name_or_path={folder}/dino",
+    ]
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
+    # Run times are asked for below: a process a system is too much for all tests to wait for.
+    asked = f"recipes=[{','.join(RECIPES[:-1])}]"
+    done = command("paper", *words, asked, f"ray.address={cluster_address}", **offline)
+    assert done.returncode == 0, done.stderr
+    return Made(tree, ratings, words, folder, done)
+
+
+def alpha(values: np.ndarray, ratings: list[list[float]]) -> float:
+    """By the package and the protocol: the mean over both groups, each to 3 decimals."""
+    scaled = (values - values.min()) / (values.max() - values.min())
+    each = [kd(list(scaled), [value / 4 for value in group]) for group in ratings]
+    return round(sum(each) / 2, 3)
+
+
+def said_by_people(made: Made, aspect: str, row: dict[str, Any]) -> list[float]:
+    key = f"{row['concept']}-{row['prompt_id']}"
+    return [made.ratings.said[aspect, row["model"], group][key] for group in ("group1", "group2")]
+
+
+def n_rated_by_masks(made: Made, aspect: str) -> int:
+    """Pairs of which both masks cover more than 5 %; of styles none that is of PF."""
+
+    def covers(path: Path) -> bool:
+        return np.asarray(Image.open(path)).astype(bool).mean() > 0.05
+
+    tree = made.tree
+    return sum(
+        covers(tree.reference_mask(concept)) and covers(tree.mask(method, concept, prompt))
+        for method in tree.methods
+        for concept in tree.concepts
+        for prompt in range(tree.n_prompts)
+        if aspect == "cp" or not concept.startswith("style")
+    )
+
+
+def rated_rows(made: Made, aspect: str) -> list[dict[str, Any]]:
+    """Of the protocol: PF leaves styles out."""
+    rows = made.rows("dreambenchplus")
+    return [row for row in rows if aspect == "cp" or not row["concept"].startswith("style")]
+
+
+@pytest.mark.parametrize("recipe", COLUMNS)
+def test_every_alpha_is_the_package_s_over_the_run_s_rows(made: Made, recipe: str) -> None:
+    aspect = "pf" if recipe in ("pf", "pools") else "cp"
+    rows, table = rated_rows(made, aspect), made.table(recipe)
+    people = list(zip(*(said_by_people(made, aspect, row) for row in rows), strict=True))
+    assert len(rows) == n_rated_by_masks(made, aspect) > 5
+    for name, column in COLUMNS[recipe].items():
+        values = np.array([row[column] for row in rows])
+        assert table[name]["ours"] == alpha(values, people), name
+        assert table[name]["n"] == len(rows)
+    without_run = ("Human", "GPT-4o", "GPT-4V")
+    ran = {name for name, row in table.items() if row["ours"] is not None}
+    assert ran - set(without_run) == COLUMNS[recipe].keys()
+    if "Human" in table:
+        assert table["Human"]["ours"] == kd(*people)
+        gpt = [
+            made.ratings.said[aspect, row["model"], "gpt4o"][f"{row['concept']}-{row['prompt_id']}"]
+            for row in rows
+        ]
+        each = [kd(gpt, list(group)) for group in people]
+        assert table["GPT-4o"]["ours"] == round(sum(each) / 2, 3)
+        assert table["MaSC"]["difference"] == pytest.approx(
+            table["MaSC"]["ours"] - {"cp": 0.471, "pf": 0.354}[aspect]
+        )
+
+
+@pytest.mark.parametrize("recipe", OF_PAIRS)
+def test_every_auc_is_scikit_learn_s_over_the_run_s_pairs(made: Made, recipe: str) -> None:
+    rows, table = made.rows("orida"), made.table(recipe)
+    # A key begins with its subject.
+    same = [
+        reference.partition("/")[0] == row["key"].partition("/")[0]
+        for row in rows
+        for reference in row["references"]
+    ]
+    assert (sum(same), len(same)) == (135, 270)
+    for name, column in OF_PAIRS[recipe].items():
+        scores = [value for row in rows for value in row[f"{column}_per_reference"]]
+        assert table[name]["ours"] == pytest.approx(roc_auc_score(same, scores), abs=1e-12), name
+    assert {name for name, row in table.items() if row["ours"] is not None} == set(OF_PAIRS[recipe])
+
+
+def test_figures_are_those_of_the_images_themselves(made: Made, naflex_checkpoint: Path) -> None:
+    """MaSC by its authors' package, CLIP by the library."""
+    from masc import MaSC as Oracle
+
+    oracle = Oracle(str(naflex_checkpoint), device="cpu", naflex_max_patches=36)
+    clip = CLIPModel.from_pretrained(made.folder / "clip")
+    processor = CLIPProcessor.from_pretrained(made.folder / "clip")
+    tree, found, people = made.tree, {"cp": [], "clip_i": []}, []
+    for row in rated_rows(made, "cp"):
+        where = row["model"], row["concept"], int(row["prompt_id"])
+        images = [tree.reference(row["concept"]), tree.image(*where)]
+        masks = [tree.reference_mask(row["concept"]), tree.mask(*where)]
+        reference, generation = (Image.open(path).convert("RGB") for path in images)
+        first, second = (np.asarray(Image.open(path).convert("L")) for path in masks)
+        noun = tree.subjects[row["concept"]]
+        prompt = prompt_of(noun, where[2])
+        found["cp"].append(oracle.score(reference, first, generation, second, prompt, noun).cp)
+        with torch.no_grad():
+            pixels = processor(images=[reference, generation], return_tensors="pt")
+            both = clip.get_image_features(**pixels).pooler_output
+        found["clip_i"].append(float(torch.nn.functional.cosine_similarity(*both, dim=0)))
+        people.append(said_by_people(made, "cp", row))
+    table = made.table("cp")
+    for name, column in (("MaSC", "cp"), ("CLIP-I", "clip_i")):
+        expected = alpha(np.array(found[column]), list(zip(*people, strict=True)))
+        # Scores agree to 1e-5, which may round to the next third decimal.
+        assert table[name]["ours"] == pytest.approx(expected, abs=0.0011)
+
+
+def test_every_row_without_a_figure_says_why(made: Made) -> None:
+    for recipe in RECIPES[:-1]:
+        for row in made.table(recipe).values():
+            assert (row["ours"] is None) == (row["why_not"] is not None)
+    table = made.table("cp")
+    assert table["DIFT-SDXL"]["why_not"] == "not yet built"
+    assert table["DINOv3"]["why_not"].startswith("no weights: facebook/dinov3-vitl16")
+    if table["DreamSim"]["ours"] is None:
+        assert table["DreamSim"]["why_not"].startswith("not installed: needs the package dreamsim")
+    assert made.table("mask_sources")["SAM 3"]["why_not"].startswith("no weights: facebook/sam3")
+    row = made.table("aggregators")["masked - recall, SigLIP2 B"]
+    assert (row["ours"], row["published"]) == (None, 0.462)
+    assert row["why_not"].startswith("no weights: google/siglip2-base-patch16-512")
+
+
+def test_what_masks_move_is_what_the_rows_say(made: Made) -> None:
+    found = json.loads((made.out / "paper.json").read_text())["mask_noise_orida"]["moves"]
+    rows = made.rows("orida")
+    for each in found["by_mask"]:
+        apart = [abs(row[f"cp@{each['mask']}"] - row["cp"]) for row in rows]
+        assert each["n"] == len(rows)
+        assert each["median"] == pytest.approx(np.median(apart))
+        assert each["p95"] == pytest.approx(np.quantile(apart, 0.95))
+    first = found["decided"][0]
+    # No two samples change their order by more masks, or farther, than the first one's.
+    order = sorted(rows, key=lambda row: -row["cp"])
+    after = sorted(rows, key=lambda row: -row[f"cp@{first['mask']}"])
+    ranks = [[row["key"] for row in each].index(first["key"]) + 1 for each in (order, after)]
+    assert first["ranks"] == ranks
+
+
+def test_the_documents_hold_all_tables(made: Made) -> None:
+    titles = [recipe.config.title for recipe in read_recipes(RECIPES[:-1])]
+    markdown, page = ((made.out / f"paper.{kind}").read_text() for kind in ("md", "html"))
+    for title in titles:
+        assert f"## {title}" in markdown
+        assert f">{title}</h2>" in page
+    ours = made.table("cp")["MaSC"]["ours"]
+    [line] = [line for line in markdown.splitlines() if line.startswith("| MaSC")][:1]
+    assert [cell.strip() for cell in line.split("|")][2::2][:2] == [f"{ours:.3f}", "0.471"]
+    assert f"<td>{ours:.3f}</td>" in page
+    for outside in ("<script", "<link", "src=", "http:"):
+        assert outside not in page
+    assert "5 methods that are not in samples/" in markdown
+
+
+OF_RUNS = "recipes=[pf,mask_noise_orida]"
+"""Without a system that would be looked for on the hub."""
+
+
+def test_a_second_call_does_nothing_anew(made: Made, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    patterns = ("shards/*/*.tar", "runs/*/scores/*.parquet")
+    paths = [path for pattern in patterns for path in made.out.glob(pattern)]
+    written = {path: path.stat().st_mtime_ns for path in paths}
+    assert len(written) == 4 + 2
+    before = made.table("pf")
+    # Nobody is there to be joined.
+    done = paper(*made.words, OF_RUNS, "ray.address=127.0.0.1:1", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found) == ["pf", "mask_noise_orida"]
+    assert {row["name"]: row for row in found["pf"]["rows"]} == before
+    assert {path: path.stat().st_mtime_ns for path in paths} == written
+    assert "dreambenchplus is packed already" in caplog.text
+
+
+def test_run_times_are_of_each_system_that_is_there(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(timing, "in_fresh_process", timing.time_pair)
+    words = [*made.words, f"out={made.folder}/times", "recipes=[run_time]", "--json"]
+    done = paper(*words)
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["run_time"]["rows"]}
+    timed = {name for name, row in rows.items() if row["ours"] is not None}
+    assert timed == {"MaSC", "CLIP-I", "DINO-I"}
+    assert all(0 < rows[name]["ours"] < 10_000 for name in timed)
+    assert rows["DIFT-SDXL"]["why_not"] == "not yet built"
+    assert rows["DINOv3"]["why_not"].startswith("no weights: ")
+    # What was timed stands.
+    monkeypatch.setattr(timing, "in_fresh_process", None)
+    assert paper(*words).stdout == done.stdout
