@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 @dataclass
 class IdentifyConfig:
     run: str = setting(help="a run whose rows have extra.pair: within or cross, by reference")
+    model: str | None = setting(None, "the model of `run`; null is its only one")
     columns: list[str] = setting([], "none means cp and all that compare images with images")
     out: str | None = setting(
         None, "directory for identify.json, identify.md, identify.tex, roc.svg and violin.svg"
@@ -47,7 +48,7 @@ def identification(config: IdentifyConfig) -> Identified:
     """
     scores = open_counted([config.run])
     columns = _columns(config, scores)
-    pairs = read_pairs(scores, columns)
+    pairs = read_pairs(scores, columns, config.model)
     for sort, is_one in (("within", pairs.is_within), ("cross", ~pairs.is_within)):
         if not is_one.any():
             raise CallError(f"run={redact(config.run)}: no pair is {sort}: nothing to tell apart")

@@ -56,20 +56,23 @@ def paired_columns(scores: Scores) -> list[str]:
     return sorted(lists, key=lambda name: name != "cp")
 
 
-def read_pairs(scores: Scores, columns: Sequence[str]) -> Pairs:
+def read_pairs(scores: Scores, columns: Sequence[str], model: str | None = None) -> Pairs:
     """All pairs of a run's rows, whatever the rows' status.
 
     Args:
         columns: of `paired_columns`.
+        model: whose rows are meant; None is the only one that there is.
 
     Raises:
-        CallError: no row has `extra.pair`; or what one says of its references cannot be: another
-            number than they are, neither of the two words, a photo against itself, a row that comes
-            twice, or a reference that is within and cross for the same subject.
+        CallError: there is no such model, or several and none is named: scores of one are not held
+            against those of another. No row has `extra.pair`; or what one says of its references
+            cannot be: another number than they are, neither of the two words, a photo against
+            itself, a row that comes twice, or a reference that is within and cross for the same
+            subject.
         StorageError: a part cannot be read.
     """
     lists = [f"{column}{PER_REFERENCE}" for column in columns]
-    table = scores.select(["references", "extra", *lists]).table()
+    table = _of_model(scores.select(["references", "extra", *lists]).table(), model)
     said, rows_left_out = _said(table)
     has_pairs = np.array([each is not None for each in said], bool)
     if not has_pairs.any():
@@ -100,6 +103,18 @@ def read_pairs(scores: Scores, columns: Sequence[str]) -> Pairs:
         {column: causes for column, (_, causes) in found.items() if causes},
         rows_left_out,
     )
+
+
+def _of_model(table: pa.Table, model: str | None) -> pa.Table:
+    """The rows of one model; where it is the only one, those too that could not be read."""
+    known = sorted(each for each in pc.unique(table["model"]).to_pylist() if each is not None)
+    if model is None and len(known) > 1:
+        raise CallError(f"model= is required: the run has {', '.join(known)}")
+    if model is None or known == [model]:
+        return table
+    if model not in known:
+        raise CallError(f"model={model}: the run has {', '.join(known) or 'no model'}")
+    return table.filter(pc.equal(table["model"], model))
 
 
 def _is_of_numbers(kind: pa.DataType) -> bool:
