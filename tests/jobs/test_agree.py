@@ -272,6 +272,25 @@ def test_runs_may_have_a_metric_each(table: Path, tmp_path: Path) -> None:
     assert "two rows of the runs have a value of cp" in done.stderr
 
 
+def test_intervals_of_a_few_concepts_lie_within_what_the_figures_can_be(tmp_path: Path) -> None:
+    """As they are reckoned over four concepts, these would end at 4.09 (alpha) and 1.19 (rho)."""
+    on_scale = [4, 5, 1, 5, 3, 3, 4, 2, 5, 1, 2, 2]
+    by_metric = [3.4, 4.2, 1.7, 6.6, 3.3, 1.8, 3.0, 3.6, 5.2, -0.7, 1.9, 0.8]
+    ratings, scores = [], []
+    for place, (rated, scored) in enumerate(zip(on_scale, by_metric, strict=True)):
+        sample = {"model": "m", "concept": f"c{place // 3}", "prompt_id": f"p{place % 3}"}
+        ratings += [{**sample, "rater": rater, "rating": rated} for rater in ("r", "s")]
+        scores.append({**sample, "metric": scored})
+    words = [f"ratings={write_csv(tmp_path / 'ratings.csv', ratings)}"]
+    words += [f"columns=[{write_csv(tmp_path / 'scores.csv', scores)}]"]
+    [section] = document(*words).values()
+    [row] = section["rows"]
+    assert row["ci"] == [pytest.approx(0.3527, abs=1e-4), 1.0]
+    assert row["rho_ci"] == [pytest.approx(-0.5601, abs=1e-4), 1.0]
+    shown = agree(*words).stdout
+    assert "[0.353, 1.000]" in shown and "[-0.560, 1.000]" in shown
+
+
 def test_the_forms_are_written(table: Path, tmp_path: Path) -> None:
     out, run = tmp_path / "out", write_run(tmp_path / "run", scored(rated()))
     done = agree(f"ratings={table}", f"runs={run}", f"out={out}", "figures=true")

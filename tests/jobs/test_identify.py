@@ -149,6 +149,28 @@ def test_a_column_that_no_row_has_is_left_out_unless_it_is_asked_for(run: Path) 
     assert list(document(run, "columns=clip_i")) == ["clip_i"]
 
 
+def test_one_model_at_a_time_is_looked_at(run: Path, tmp_path: Path) -> None:
+    turned = [
+        {**row, "model": "turned", "cp_per_reference": [-x for x in row["cp_per_reference"]]}
+        for row in orida()
+    ]
+    two = write_run(tmp_path / "two", [*orida(), *turned])
+    done = identify(f"run={two}")
+    assert done.returncode == 1
+    assert "model= is required: the run has orida, turned" in done.stderr
+    assert document(two, "model=orida") == document(run)
+    auc = document(run)["cp"]["auc"]
+    assert document(two, "model=turned")["cp"]["auc"] == pytest.approx(1 - auc)
+    done = identify(f"run={two}", "model=who")
+    assert (done.returncode, "model=who: the run has orida, turned" in done.stderr) == (1, True)
+
+
+def test_the_interval_of_map_lies_within_what_it_can_be(run: Path) -> None:
+    """Over six subjects, t's own would end at 1.06."""
+    found = document(run)["cp"]
+    assert found["map_ci"] == [pytest.approx(0.606, abs=1e-3), 1.0]
+
+
 def test_the_forms_are_written(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = identify(f"run={run}", f"out={out}", "figures=true")

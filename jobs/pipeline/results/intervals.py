@@ -18,7 +18,7 @@ A difference of two models is such a mean too, of one paired difference a concep
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -53,6 +53,11 @@ class Interval:
     """NaN with fewer than two concepts."""
     standard_error: float
     """The jackknife's, over concepts; NaN with fewer than two."""
+
+    def within(self, least: float, most: float) -> Interval:
+        """Its ends no farther out than the figure can be."""
+        low, high = (float(np.clip(end, least, most)) for end in (self.low, self.high))
+        return replace(self, low=low, high=high)
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,6 +38,9 @@ from jobs.pipeline.results.intervals import Estimate
 from jobs.pipeline.results.jackknife import estimate_figure
 from jobs.pipeline.results.numbers import counted
 
+OF_ALPHA, OF_RHO = (-math.inf, 1.0), (-1.0, 1.0)
+"""What these figures can be: ends of rough intervals may lie farther out."""
+
 
 @dataclass(frozen=True)
 class People:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.pipeline.results.agreement.agreeing import Agreement, Difference, People, Row, Section
+from jobs.pipeline.results.agreement.agreeing import (
+    OF_ALPHA,
+    OF_RHO,
+    Agreement,
+    Difference,
+    People,
+    Row,
+    Section,
+)
 from jobs.pipeline.results.agreement.published import Checked
 from jobs.pipeline.results.intervals import Estimate
 from jobs.pipeline.results.numbers import number
@@ -47,7 +56,7 @@ def _section(section: Section) -> dict[str, Any]:
 def _people(people: People) -> dict[str, Any]:
     return {
         "alpha": number(people.alpha),
-        "ci": _interval(people.estimate),
+        "ci": _interval(people.estimate, *OF_ALPHA),
         "kappa": None if people.kappa is None else number(people.kappa),
         "n": people.n,
         "n_ratings": people.n_ratings,
@@ -58,7 +67,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
         **_agreement(row.pooled),
-        "rho_ci": _interval(row.rho),
+        "rho_ci": _interval(row.rho, *OF_RHO),
         "n_concepts": len(row.rho_without),
         "per_model": {model: _agreement(own) for model, own in row.per_model.items()},
     }
@@ -69,7 +78,7 @@ def _agreement(found: Agreement) -> dict[str, Any]:
         "alpha": number(found.alpha),
         "rho": number(found.correlations.rho),
         "n": found.n,
-        "ci": _interval(found.estimate),
+        "ci": _interval(found.estimate, *OF_ALPHA),
         "pearson": number(found.correlations.pearson),
         "tau": number(found.correlations.tau),
         "auc": None if found.auc is None else number(found.auc),
@@ -89,8 +98,10 @@ def _difference(found: Difference) -> dict[str, Any]:
     }
 
 
-def _interval(estimate: Estimate) -> list[float | None]:
-    found = estimate.interval()
+def _interval(
+    estimate: Estimate, least: float = -math.inf, most: float = math.inf
+) -> list[float | None]:
+    found = estimate.interval().within(least, most)
     return [number(found.low), number(found.high)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs.pipeline.command.messages import printable
-from jobs.pipeline.results.agreement.agreeing import Section
+from jobs.pipeline.results.agreement.agreeing import OF_ALPHA, Section
 from jobs.pipeline.results.agreement.tables import PEOPLE, ranked, title
 from jobs.pipeline.results.figures import COLOURS, figure_files
 
@@ -32,9 +32,9 @@ def forest(sections: Sequence[Section]) -> dict[str, bytes]:
 
 
 def _draw(axes: Axes, section: Section) -> None:
-    shown = [(PEOPLE, section.people.alpha, section.people.estimate.interval())]
+    shown = [(PEOPLE, section.people.alpha, section.people.estimate.interval().within(*OF_ALPHA))]
     for row in ranked(section.rows):
-        shown.append((row.name, row.pooled.alpha, row.pooled.estimate.interval()))
+        shown.append((row.name, row.pooled.alpha, row.pooled.estimate.interval().within(*OF_ALPHA)))
     for place, (_, alpha, interval) in enumerate(shown):
         colour = COLOURS[1 if place == 0 else 0]
         if math.isfinite(interval.low):

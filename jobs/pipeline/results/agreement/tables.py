@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jobs.pipeline.results.agreement.agreeing import Agreement, Difference, People, Row, Section
+from jobs.pipeline.results.agreement.agreeing import (
+    OF_ALPHA,
+    OF_RHO,
+    Agreement,
+    Difference,
+    People,
+    Row,
+    Section,
+)
 from jobs.pipeline.results.agreement.aspects import MASC
 from jobs.pipeline.results.agreement.published import Checked
 from jobs.pipeline.results.intervals import Estimate
@@ -70,9 +79,11 @@ def table_of_check(checked: Sequence[Checked]) -> TextTable:
     return TextTable("DreamBench++, Table 3", ["", "ours", "published", "difference"], rows)
 
 
-def interval(estimate: Estimate, digits: int = 3) -> str:
-    """Its ends."""
-    found = estimate.interval()
+def interval(
+    estimate: Estimate, least: float = -math.inf, most: float = math.inf, digits: int = 3
+) -> str:
+    """Its ends, no farther out than the figure can be."""
+    found = estimate.interval().within(least, most)
     if number(found.low) is None:
         return ABSENT
     return f"[{plain(found.low, digits)}, {plain(found.high, digits)}]"
@@ -89,9 +100,9 @@ def _pooled(section: Section) -> TextTable:
             [
                 row.name,
                 plain(own.alpha, 3),
-                interval(own.estimate),
+                interval(own.estimate, *OF_ALPHA),
                 plain(own.correlations.rho),
-                interval(row.rho),
+                interval(row.rho, *OF_RHO),
                 plain(own.correlations.pearson),
                 plain(own.correlations.tau),
                 f"{own.n:,}",
@@ -107,7 +118,7 @@ def _pooled(section: Section) -> TextTable:
 
 def _people(people: People, width: int) -> list[str]:
     kappa = "" if people.kappa is None else f", kappa {plain(people.kappa, 3)}"
-    cells = [f"{PEOPLE}{kappa}", plain(people.alpha, 3), interval(people.estimate)]
+    cells = [f"{PEOPLE}{kappa}", plain(people.alpha, 3), interval(people.estimate, *OF_ALPHA)]
     return [*cells, *[ABSENT] * (width - 4), f"{people.n:,}"]
 
 

@@ -17,18 +17,16 @@ def document(found: Sequence[Identity]) -> dict[str, Any]:
 
 def auc_interval(found: Identity) -> Interval:
     """Over subjects; an AUC lies within [0, 1]."""
-    own = found.auc.interval()
-    low, high = (min(1.0, max(0.0, end)) if end == end else end for end in (own.low, own.high))
-    return Interval(own.mean, low, high, own.standard_error)
+    return found.auc.interval().within(0, 1)
 
 
 def _column(found: Identity) -> dict[str, Any]:
     return {
         "auc": number(found.auc.mean),
         "ci": _ends(auc_interval(found)),
-        "ci_delong": _ends(found.delong),
+        "ci_delong": _ends(found.delong.within(0, 1)),
         "map": number(found.retrieval.mean),
-        "map_ci": _ends(found.retrieval),
+        "map_ci": _ends(found.retrieval.within(0, 1)),
         "n_queries": found.n_queries,
         "n_within": len(found.within),
         "n_cross": len(found.cross),

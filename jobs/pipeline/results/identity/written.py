@@ -34,7 +34,7 @@ def table(found: Sequence[Identity]) -> TextTable:
                 own.name,
                 plain(own.auc.mean),
                 _interval(auc_interval(own)),
-                _interval(own.delong),
+                _interval(own.delong.within(0, 1)),
                 signed(own.delta),
                 signed(own.delta_normalised),
                 f"{plain(float(within.mean()), 3)} ± {plain(float(within.std()), 3)}",
