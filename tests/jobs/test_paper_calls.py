@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from transformers import ViTModel
 from jobs.pipeline.paper import timing
 from jobs.pipeline.paper.recipes import FOLDER, read_recipes
 from tests.commands import rows_of
-from tests.datasets.trees import dreambenchplus_tree, painted_shots
+from tests.datasets.trees import dreambenchplus_tree, orida_tree, painted_shots
 from tests.in_process import without_ray
 from tests.masc_core.comparators.checkpoints import write_dino
 from tests.masc_core.segmenters.checkpoints import write_clipseg
@@ -97,6 +99,59 @@ def test_a_tree_with_holes_and_without_masks_ends_in_counts_by_cause(
     assert (again.returncode, again.stdout) == (0, done.stdout)
 
 
+HALF = """
+title: Half of it
+figure: auc
+rows:
+  MaSC: {system: cp}
+  DreamSim: {system: dreamsim}
+  prompts: {system: pf}
+  apart: {system: cp, minus: "cp@erode:1"}
+"""
+
+
+def test_what_no_worker_can_load_is_a_row_that_says_so(
+    tmp_path: Path, naflex_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a package would download its weights, and cannot."""
+    without_ray(monkeypatch)
+    monkeypatch.setattr("masc_core.comparators.dreamsim.find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "dreamsim", None)
+    orida_tree(tmp_path / "orida", painted_shots((48, 48)))
+    (tmp_path / "half.yaml").write_text(HALF)
+    words = [f"recipes=[{tmp_path}/half.yaml]", f"data={tmp_path}", f"out={tmp_path}/out"]
+    words += [f"encoder.name_or_path={naflex_checkpoint}", "encoder.max_num_patches=36"]
+    done = paper(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["half"]["rows"]}
+    assert rows["MaSC"]["n"] == 270
+    why = "no weights: ~/.cache/dreamsim: cannot be loaded: "
+    assert rows["DreamSim"]["why_not"].startswith(why)
+    assert rows["prompts"]["why_not"] == "compares no image with another"
+    assert rows["apart"]["ours"] is not None
+    # Rows of another encoder do not join these.
+    again = paper(*words, "encoder.max_num_patches=25")
+    assert again.returncode == 1
+    assert "was made with another configuration" in " ".join(again.stderr.split())
+
+
+def test_what_is_not_there_is_said_of_each_row(words: list[str], tmp_path: Path) -> None:
+    root = tmp_path / "data" / "dreambenchplus"
+    shutil.rmtree(root / "data_human_rating")
+    shutil.rmtree(root / "masks")
+    (tmp_path / "mine.yaml").write_text(OWN.replace("segmenter: clipseg\n", ""))
+    (tmp_path / "half.yaml").write_text(HALF)
+    done = paper(*words, f"recipes=[{tmp_path}/mine.yaml,{tmp_path}/half.yaml]", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    mine = {row["name"]: row["why_not"] for row in found["mine"]["rows"]}
+    assert mine["given"].startswith("no masks: the data set has none, and none were made")
+    assert mine["people"].startswith(f"no data: ratings={root}: no data_human_rating/")
+    assert {row["why_not"] for row in found["half"]["rows"] if row["name"] != "DreamSim"} == {
+        f"no data: there is no {tmp_path}/data/orida"
+    }
+
+
 @pytest.fixture
 def words(tmp_path: Path, naflex_checkpoint: Path) -> list[str]:
     tree = dreambenchplus_tree(
@@ -145,6 +200,8 @@ def test_a_call_that_cannot_be_meant_is_one_line(
         ("title: x\nfigure: alpha\nrows: {a: {systm: cp}}", "did you mean 'rows.a.system'?"),
         ("title: x\nfigure: alpha\nrows: {a: {system: 'cp@dilat:5'}}", "cp@dilat:5: dilat:5: no"),
         ("title: x\nfigure: alpha\nrows: {a: {system: gpt5 (shipped)}}", "what ships is clip_i"),
+        ("title: x\nfigure: alpha\nrows: {a: {system: clip_t}}", "a: clip_t is of pf, and the"),
+        ("title: x\nfigure: alpha\nrows: {a: {system: pf@sam3}}", "a: pf@sam3 is of pf, and the"),
         ("title: x\nfigure: alpha\nsegmenter: sam\nrows: {a: {system: cp}}", "segmenter=sam"),
     ],
 )

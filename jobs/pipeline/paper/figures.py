@@ -50,6 +50,9 @@ class Found:
             return PaperRow(row.name, named, None, row.published, reasons[0])
         if row.minus is None:
             figure = self.figures[row.system.name]
+        elif (row.system.name, row.minus.name) not in self.differences:
+            why = f"{NOT_SCORED}: there is no difference of these two"
+            return PaperRow(row.name, named, None, row.published, why)
         else:
             figure = self.differences[row.system.name, row.minus.name]
         if not isfinite(figure.value):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.pipeline.command.call import parse
 from jobs.pipeline.command.settings import require_in_range, require_one_of
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.paper.settings import DATA_OF, RecipeConfig
+from jobs.pipeline.paper.settings import ALPHA, DATA_OF, RecipeConfig
 from jobs.pipeline.paper.systems import System, read_system
+from jobs.pipeline.results.agreement.aspects import aspect_of
 from masc_core.segmenters import SEGMENTERS
 
 FOLDER = Path(__file__).parents[3] / "conf" / "paper"
@@ -103,6 +105,22 @@ def _read(path: Path) -> Recipe:
             )
             for name, row in config.rows.items()
         )
+        _require_aspect(config, rows)
     except CallError as error:
         raise CallError(f"{path}: {error}") from error
     return Recipe(_name_of(path), config, rows)
+
+
+def _require_aspect(config: RecipeConfig, rows: Sequence[Row]) -> None:
+    """What answers one question is not held against what people said of the other.
+
+    Raises:
+        CallError: naming the row.
+    """
+    for row in rows if config.figure == ALPHA else ():
+        for each in row.systems:
+            of = aspect_of(each.name) if each.is_column else config.aspect
+            if of not in (None, config.aspect):
+                raise CallError(
+                    f"rows: {row.name}: {each.name} is of {of}, and the table of {config.aspect}"
+                )

@@ -61,7 +61,7 @@ class SegmenterCheckpointConfig:
 @dataclass
 class PaperConfig:
     data: str = setting(help="directory with dreambenchplus/ and orida/ in it, or one of them")
-    out: str = setting(help="directory of shards, runs, paper.md and paper.html")
+    out: str = setting("paper", "directory of shards, runs, paper.md and paper.html")
     recipes: list[str] = setting(
         [], "names of conf/paper/*.yaml, or files of one's own; none means all, in their order"
     )

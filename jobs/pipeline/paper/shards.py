@@ -30,10 +30,9 @@ from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.segmenting.commits import SegmentedDirectory
 from jobs.pipeline.segmenting.config import SegmenterConfig, segmenter_asked
 from jobs.pipeline.segmenting_task import SegmentConfig, SegmentLimitsConfig, segment
-from jobs.pipeline.storage.filesystem import absolute, join, open_filesystem
+from jobs.pipeline.storage.filesystem import absolute, join
 from jobs.pipeline.storage.listing import expand
 from jobs.pipeline.storage.redaction import redact
-from jobs.pipeline.storage.retry import with_retries
 from masc_core.checkpoint import CheckpointError
 from masc_core.mask_names import GIVEN
 from masc_core.segmenters import SEGMENTERS
@@ -103,12 +102,10 @@ def packed_shards(config: PaperConfig, data: str) -> Shards:
 
 def _packed(data: str, tree: Path, out: str) -> dict[str, Any]:
     log.info("packing %s", tree)
-    fs, path = open_filesystem(out, keeps_listings=False)
-    is_again = with_retries(redact(out), lambda: bool(fs.glob(f"{path}/*-*.tar")))
     try:
-        done: Packed = pack(
-            PackConfig(kind=data, source=str(tree), out=out, overwrite=is_again, shard_size=500)
-        )
+        # Shards of a tree that has changed since are in a directory of this command's own.
+        config = PackConfig(kind=data, source=str(tree), out=out, overwrite=True, shard_size=500)
+        done: Packed = pack(config)
     except CallError as error:
         raise Unavailable(f"{NO_DATA}: {error}") from error
     written = {name: asdict(each) for name, each in done.written.items()}
