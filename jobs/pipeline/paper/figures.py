@@ -111,7 +111,7 @@ def alphas(recipe: Recipe, tree: Path, scores: Scores | None, problems: Mapping[
             found, [*(s for s in columns if s.name in by_name), *others], f"{NO_DATA}: {error}"
         )
         return found
-    _fill(found, section, by_name)
+    _fill(recipe, found, section, by_name)
     return found
 
 
@@ -139,7 +139,7 @@ def _with_values(
     return kept
 
 
-def _fill(found: Found, section: Section, by_name: Mapping[str, Column]) -> None:
+def _fill(recipe: Recipe, found: Found, section: Section, by_name: Mapping[str, Column]) -> None:
     rows = {row.name: row for row in section.rows}
     places = {name: column.name for name, column in by_name.items()}
     people = section.people
@@ -147,14 +147,12 @@ def _fill(found: Found, section: Section, by_name: Mapping[str, Column]) -> None
     for name, place in places.items():
         pooled = rows[place].pooled
         found.figures[name] = Figure(pooled.alpha, pooled.estimate.interval(), pooled.n)
-    for first, its_place in places.items():
-        for second, other in places.items():
-            if first == second:
-                continue
-            estimate = _difference(section, its_place, other)
-            value = rows[its_place].pooled.alpha - rows[other].pooled.alpha
-            n = rows[its_place].pooled.n
-            found.differences[first, second] = Figure(value, estimate.interval(), n)
+    for first, second in _differences_asked(recipe):
+        if first in places and second in places and first != second:
+            one, other = rows[places[first]], rows[places[second]]
+            interval = _difference(section, one.name, other.name).interval()
+            value = one.pooled.alpha - other.pooled.alpha
+            found.differences[first, second] = Figure(value, interval, one.pooled.n)
     n_common = section.rows[0].pooled.n if section.rows else people.n
     found.notes.insert(
         0,
@@ -164,6 +162,10 @@ def _fill(found: Found, section: Section, by_name: Mapping[str, Column]) -> None
     for name, causes in section.left_out.items():
         found.notes.append(f"samples without a value of {name}: {counted(causes)}")
     found.notes += [note for note in section.notes if note not in found.notes]
+
+
+def _differences_asked(recipe: Recipe) -> list[tuple[str, str]]:
+    return [(row.system.name, row.minus.name) for row in recipe.rows if row.minus is not None]
 
 
 def _difference(section: Section, first: str, second: str) -> Estimate:
@@ -203,9 +205,10 @@ def aucs(recipe: Recipe, scores: Scores | None, problems: Mapping[str, str]) -> 
         if name not in found.figures:
             causes = counted(pairs.left_out.get(name, {})) or "too few pairs"
             found.why_not[name] = f"{NOT_SCORED}: no pair of each sort has a score: {causes}"
-    for first, own in found.figures.items():
-        for second, other in found.figures.items():
-            found.differences[first, second] = Figure(own.value - other.value, None, own.n)
+    for first, second in _differences_asked(recipe):
+        if first in found.figures and second in found.figures:
+            one, other = found.figures[first], found.figures[second]
+            found.differences[first, second] = Figure(one.value - other.value, None, one.n)
     n_within, n = int(pairs.is_within.sum()), len(pairs.is_within)
     found.notes.insert(0, f"{n_within:,} pairs within subjects, {n - n_within:,} across")
     if pairs.rows_left_out:
