@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from transformers import ViTModel
 
 from jobs.pipeline.paper import timing
 from jobs.pipeline.paper.recipes import FOLDER, read_recipes
+from jobs.pipeline.paper.systems import Kind
 from tests.commands import rows_of
 from tests.datasets.trees import dreambenchplus_tree, orida_tree, painted_shots
 from tests.in_process import without_ray
@@ -34,11 +36,28 @@ def test_a_system_is_timed_where_nothing_else_is_loaded(tmp_path: Path) -> None:
     assert pair.name == f"emu2/{tree.concepts[0]}/0_0"
 
 
-def test_each_recipe_is_a_file_of_a_table_that_the_readme_names() -> None:
+def test_each_recipe_is_a_file_of_a_table_that_the_readme_names(tmp_path: Path) -> None:
     assert [recipe.name for recipe in read_recipes([])] == RECIPES
     page = (FOLDER.parent / "README.md").read_text()
     for path in FOLDER.glob("*.yaml"):
         assert f"paper/{path.name}" in page
+    [own] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "own.yaml").write_text(own)
+    [recipe] = read_recipes([f"{tmp_path}/own.yaml"])
+    kinds = [each.kind for each in recipe.systems]
+    assert kinds == [Kind.MASC, Kind.MASK, Kind.UNKNOWN, Kind.EXTRA]
+
+
+def test_the_readme_has_every_published_figure_of_the_recipes() -> None:
+    page = (FOLDER.parent / "README.md").read_text()
+    lines = {
+        path.name: next(line for line in page.splitlines() if f"paper/{path.name}" in line)
+        for path in FOLDER.glob("*.yaml")
+    }
+    for recipe in read_recipes(["cp", "orida", "pf", "pools"]):
+        line = lines[f"{recipe.name}.yaml"]
+        for row in recipe.rows:
+            assert row.published is None or f"{row.published:.3f}" in line, row.name
 
 
 OWN = """
@@ -97,6 +116,31 @@ def test_a_tree_with_holes_and_without_masks_ends_in_counts_by_cause(
     monkeypatch.undo()
     again = paper(*words, "ray.address=127.0.0.1:1", "--json")
     assert (again.returncode, again.stdout) == (0, done.stdout)
+
+
+def test_a_segmenter_that_has_made_the_given_masks_is_not_asked_twice(
+    tmp_path: Path, naflex_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ray(monkeypatch)
+    tree = dreambenchplus_tree(tmp_path / "dreambenchplus", painted_shots(), methods=["emu2"])
+    rating_tree(["emu2"], tree.concepts).write(tree.root)
+    shutil.rmtree(tree.masks)
+    write_clipseg(tmp_path / "clipseg")
+    (tmp_path / "mine.yaml").write_text(OWN)
+    done = paper(
+        *(f"recipes=[{tmp_path}/mine.yaml]", f"data={tmp_path}", f"out={tmp_path}/out", "--json"),
+        *(f"encoder.name_or_path={naflex_checkpoint}", "encoder.max_num_patches=36"),
+        f"segmenters.clipseg.name_or_path={tmp_path}/clipseg",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["mine"]
+    rows = {row["name"]: row for row in found["rows"]}
+    assert rows["CLIPSeg"]["system"] == "cp"
+    assert rows["CLIPSeg"]["ours"] == rows["given"]["ours"] is not None
+    assert "the data set: all masks are by clipseg" in found["notes"]
+    assert [path.name for path in (tmp_path / "out" / "masked").iterdir()] == [
+        "dreambenchplus-given-clipseg"
+    ]
 
 
 HALF = """

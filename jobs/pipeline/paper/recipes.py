@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.pipeline.command.call import parse
@@ -51,6 +51,27 @@ class Recipe:
     def systems(self) -> list[System]:
         """Of all rows, each once."""
         return list(dict.fromkeys(each for row in self.rows for each in row.systems))
+
+
+def with_given_by(recipe: Recipe, segmenter: str | None) -> Recipe:
+    """The same recipe where a segmenter has made the given masks.
+
+    Its column is that of the given ones: they need not be made, and scored by, a second time.
+    """
+
+    def plain(system: System) -> System:
+        is_given = system.member is not None and system.member == segmenter
+        return read_system(system.name.partition("@")[0]) if is_given else system
+
+    rows = [
+        replace(
+            row,
+            system=plain(row.system),
+            minus=None if row.minus is None else plain(row.minus),
+        )
+        for row in recipe.rows
+    ]
+    return replace(recipe, rows=tuple(rows))
 
 
 def read_recipes(asked: list[str]) -> list[Recipe]:

@@ -67,6 +67,8 @@ class Shards:
     """Whether some have none."""
     members: tuple[str, ...] = ()
     """Masks beside the given one."""
+    given_by: str | None = None
+    """The segmenter that has made every given mask, if one has."""
 
 
 def packed_shards(config: PaperConfig, data: str) -> Shards:
@@ -152,7 +154,15 @@ def with_given_masks(config: PaperConfig, shards: Shards, segmenter: str | None)
     if segmenter is not None:
         try:
             made = _with_member(config, shards, segmenter, GIVEN)
-            return replace(made, has_masks=dict.fromkeys(ROLES, True), lacks_masks=False)
+            is_all = not any(shards.has_masks.values())
+            note = f"{'all' if is_all else 'missing'} masks are by {segmenter}"
+            return replace(
+                made,
+                notes=(*made.notes, note),
+                has_masks=dict.fromkeys(ROLES, True),
+                lacks_masks=False,
+                given_by=segmenter if is_all else None,
+            )
         except Unavailable as error:
             why = f"{segmenter}: {error}"
     if not all(shards.has_masks.values()):
