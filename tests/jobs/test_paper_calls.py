@@ -51,7 +51,9 @@ def test_each_recipe_is_a_file_of_a_table_that_the_readme_names(tmp_path: Path) 
 def test_the_readme_has_every_published_figure_of_the_recipes() -> None:
     page = (FOLDER.parent / "README.md").read_text()
     lines = {
-        path.name: next(line for line in page.splitlines() if f"paper/{path.name}" in line)
+        path.name.partition("_")[2]: next(
+            line for line in page.splitlines() if f"paper/{path.name}" in line
+        )
         for path in FOLDER.glob("*.yaml")
     }
     for recipe in read_recipes(["cp", "orida", "pf", "pools"]):

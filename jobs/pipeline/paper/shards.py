@@ -65,8 +65,6 @@ class Shards:
     """By role, whether any sample has the given mask."""
     lacks_masks: bool
     """Whether some have none."""
-    members: tuple[str, ...] = ()
-    """Masks beside the given one."""
     given_by: str | None = None
     """The segmenter that has made every given mask, if one has."""
 
@@ -230,9 +228,4 @@ def _with_member(config: PaperConfig, shards: Shards, segmenter: str, member: st
         # Those alone: there may be some of shards that the data set had before.
         directory = SegmentedDirectory(out)
         masked[role] = [directory.target(shard) for shard in find_shards(sources)]
-    return replace(
-        shards,
-        urls=masked,
-        name=name,
-        members=shards.members if member == GIVEN else (*shards.members, member),
-    )
+    return replace(shards, urls=masked, name=name)
