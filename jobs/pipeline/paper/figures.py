@@ -19,9 +19,11 @@ from jobs.pipeline.results.agreement.dreambenchplus import ShippedRatings
 from jobs.pipeline.results.agreement.protocols import of_dreambenchplus
 from jobs.pipeline.results.agreement.ratings import Column, Ratings
 from jobs.pipeline.results.agreement.scored import columns_of_runs
+from jobs.pipeline.results.agreement.wording import MIN_CONCEPTS
 from jobs.pipeline.results.identity.document import auc_interval
 from jobs.pipeline.results.identity.identifying import identify
 from jobs.pipeline.results.identity.pairs import paired_columns, read_pairs
+from jobs.pipeline.results.identity.written import MIN_SUBJECTS
 from jobs.pipeline.results.intervals import Estimate
 from jobs.pipeline.results.numbers import counted
 from jobs.pipeline.results.paper.moves import Moves, moves
@@ -159,13 +161,28 @@ def _fill(recipe: Recipe, found: Found, section: Section, by_name: Mapping[str, 
         f"{section.n_rated:,} rated samples, of which {n_common:,} have a value in every row; "
         "each row is over these",
     )
+    found.notes += _note_n(recipe, n_common, "keys")
+    n_concepts = min([len(row.rho_without) for row in section.rows], default=MIN_CONCEPTS)
+    if n_concepts < MIN_CONCEPTS:
+        found.notes.append(f"{n_concepts} concepts only: intervals are rough")
+    alike: dict[str, list[str]] = {}
     for name, causes in section.left_out.items():
-        found.notes.append(f"samples without a value of {name}: {counted(causes)}")
+        alike.setdefault(counted(causes), []).append(name)
+    for causes_in_words, names in alike.items():
+        found.notes.append(f"samples without a value of {', '.join(names)}: {causes_in_words}")
     found.notes += [note for note in section.notes if note not in found.notes]
 
 
 def _differences_asked(recipe: Recipe) -> list[tuple[str, str]]:
     return [(row.system.name, row.minus.name) for row in recipe.rows if row.minus is not None]
+
+
+def _note_n(recipe: Recipe, n: int, of: str) -> list[str]:
+    """A difference from a published figure says little where the two are of other data."""
+    published = recipe.config.published_n
+    if published is None or n == published:
+        return []
+    return [f"the published figures are over {published:,} {of}, these over {n:,}"]
 
 
 def _difference(section: Section, first: str, second: str) -> Estimate:
@@ -211,6 +228,10 @@ def aucs(recipe: Recipe, scores: Scores | None, problems: Mapping[str, str]) -> 
             found.differences[first, second] = Figure(one.value - other.value, None, one.n)
     n_within, n = int(pairs.is_within.sum()), len(pairs.is_within)
     found.notes.insert(0, f"{n_within:,} pairs within subjects, {n - n_within:,} across")
+    found.notes += _note_n(recipe, n, "pairs")
+    n_subjects = len(np.unique(pairs.subjects[:, 0]))
+    if n_subjects < MIN_SUBJECTS:
+        found.notes.append(f"{n_subjects} subjects only: intervals are rough")
     if pairs.rows_left_out:
         found.notes.append(f"rows without pairs: {counted(pairs.rows_left_out)}")
     return found
