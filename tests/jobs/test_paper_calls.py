@@ -237,6 +237,18 @@ def test_a_call_that_cannot_be_meant_is_one_line(
     assert said in " ".join(done.stderr.split())
 
 
+def test_tables_of_one_run_that_differ_in_their_rule_are_refused(
+    words: list[str], tmp_path: Path
+) -> None:
+    row = "title: x\nfigure: alpha\nrows: {a: {system: cp}}\n"
+    (tmp_path / "a.yaml").write_text(row)
+    (tmp_path / "b.yaml").write_text(f"{row}min_fg_fraction: 0.05\n")
+    done = paper(*words, f"recipes=[{tmp_path}/a.yaml,{tmp_path}/b.yaml]")
+    assert (done.returncode, done.stdout) == (1, "")
+    said = "recipes=a, b: share a run, and differ in min_fg_fraction"
+    assert said in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
