@@ -261,7 +261,14 @@ def test_the_documents_hold_all_tables(made: Made) -> None:
     assert f"<td>{ours:.3f}</td>" in page
     for outside in ("<script", "<link", "src=", "http:"):
         assert outside not in page
-    assert "5 methods that are not in samples/" in markdown
+    n = n_rated_by_masks(made, "cp")
+    for note in (
+        "- the data set: 5 methods that are not in samples/",
+        f"- the published figures are over 7,135 keys, these over {n}",
+        "- the published figures are over 4,500 pairs, these over 270",
+        "- 3 subjects only: intervals are rough",
+    ):
+        assert note in markdown
 
 
 OF_RUNS = "recipes=[pf,mask_noise_orida]"

@@ -19,9 +19,11 @@ from jobs.pipeline.results.agreement.dreambenchplus import ShippedRatings
 from jobs.pipeline.results.agreement.protocols import of_dreambenchplus
 from jobs.pipeline.results.agreement.ratings import Column, Ratings
 from jobs.pipeline.results.agreement.scored import columns_of_runs
+from jobs.pipeline.results.agreement.wording import MIN_CONCEPTS
 from jobs.pipeline.results.identity.document import auc_interval
 from jobs.pipeline.results.identity.identifying import identify
 from jobs.pipeline.results.identity.pairs import paired_columns, read_pairs
+from jobs.pipeline.results.identity.written import MIN_SUBJECTS
 from jobs.pipeline.results.intervals import Estimate
 from jobs.pipeline.results.numbers import counted
 from jobs.pipeline.results.paper.moves import Moves, moves
@@ -50,6 +52,9 @@ class Found:
             return PaperRow(row.name, named, None, row.published, reasons[0])
         if row.minus is None:
             figure = self.figures[row.system.name]
+        elif (row.system.name, row.minus.name) not in self.differences:
+            why = f"{NOT_SCORED}: there is no difference of these two"
+            return PaperRow(row.name, named, None, row.published, why)
         else:
             figure = self.differences[row.system.name, row.minus.name]
         if not isfinite(figure.value):
@@ -108,7 +113,7 @@ def alphas(recipe: Recipe, tree: Path, scores: Scores | None, problems: Mapping[
             found, [*(s for s in columns if s.name in by_name), *others], f"{NO_DATA}: {error}"
         )
         return found
-    _fill(found, section, by_name)
+    _fill(recipe, found, section, by_name)
     return found
 
 
@@ -136,7 +141,7 @@ def _with_values(
     return kept
 
 
-def _fill(found: Found, section: Section, by_name: Mapping[str, Column]) -> None:
+def _fill(recipe: Recipe, found: Found, section: Section, by_name: Mapping[str, Column]) -> None:
     rows = {row.name: row for row in section.rows}
     places = {name: column.name for name, column in by_name.items()}
     people = section.people
@@ -144,23 +149,40 @@ def _fill(found: Found, section: Section, by_name: Mapping[str, Column]) -> None
     for name, place in places.items():
         pooled = rows[place].pooled
         found.figures[name] = Figure(pooled.alpha, pooled.estimate.interval(), pooled.n)
-    for first, its_place in places.items():
-        for second, other in places.items():
-            if first == second:
-                continue
-            estimate = _difference(section, its_place, other)
-            value = rows[its_place].pooled.alpha - rows[other].pooled.alpha
-            n = rows[its_place].pooled.n
-            found.differences[first, second] = Figure(value, estimate.interval(), n)
+    for first, second in _differences_asked(recipe):
+        if first in places and second in places and first != second:
+            one, other = rows[places[first]], rows[places[second]]
+            interval = _difference(section, one.name, other.name).interval()
+            value = one.pooled.alpha - other.pooled.alpha
+            found.differences[first, second] = Figure(value, interval, one.pooled.n)
     n_common = section.rows[0].pooled.n if section.rows else people.n
     found.notes.insert(
         0,
         f"{section.n_rated:,} rated samples, of which {n_common:,} have a value in every row; "
         "each row is over these",
     )
+    found.notes += _note_n(recipe, n_common, "keys")
+    n_concepts = min([len(row.rho_without) for row in section.rows], default=MIN_CONCEPTS)
+    if n_concepts < MIN_CONCEPTS:
+        found.notes.append(f"{n_concepts} concepts only: intervals are rough")
+    alike: dict[str, list[str]] = {}
     for name, causes in section.left_out.items():
-        found.notes.append(f"samples without a value of {name}: {counted(causes)}")
+        alike.setdefault(counted(causes), []).append(name)
+    for causes_in_words, names in alike.items():
+        found.notes.append(f"samples without a value of {', '.join(names)}: {causes_in_words}")
     found.notes += [note for note in section.notes if note not in found.notes]
+
+
+def _differences_asked(recipe: Recipe) -> list[tuple[str, str]]:
+    return [(row.system.name, row.minus.name) for row in recipe.rows if row.minus is not None]
+
+
+def _note_n(recipe: Recipe, n: int, of: str) -> list[str]:
+    """A difference from a published figure says little where the two are of other data."""
+    published = recipe.config.published_n
+    if published is None or n == published:
+        return []
+    return [f"the published figures are over {published:,} {of}, these over {n:,}"]
 
 
 def _difference(section: Section, first: str, second: str) -> Estimate:
@@ -200,11 +222,16 @@ def aucs(recipe: Recipe, scores: Scores | None, problems: Mapping[str, str]) -> 
         if name not in found.figures:
             causes = counted(pairs.left_out.get(name, {})) or "too few pairs"
             found.why_not[name] = f"{NOT_SCORED}: no pair of each sort has a score: {causes}"
-    for first, own in found.figures.items():
-        for second, other in found.figures.items():
-            found.differences[first, second] = Figure(own.value - other.value, None, own.n)
+    for first, second in _differences_asked(recipe):
+        if first in found.figures and second in found.figures:
+            one, other = found.figures[first], found.figures[second]
+            found.differences[first, second] = Figure(one.value - other.value, None, one.n)
     n_within, n = int(pairs.is_within.sum()), len(pairs.is_within)
     found.notes.insert(0, f"{n_within:,} pairs within subjects, {n - n_within:,} across")
+    found.notes += _note_n(recipe, n, "pairs")
+    n_subjects = len(np.unique(pairs.subjects[:, 0]))
+    if n_subjects < MIN_SUBJECTS:
+        found.notes.append(f"{n_subjects} subjects only: intervals are rough")
     if pairs.rows_left_out:
         found.notes.append(f"rows without pairs: {counted(pairs.rows_left_out)}")
     return found

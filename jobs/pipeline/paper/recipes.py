@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.pipeline.command.call import parse
 from jobs.pipeline.command.settings import require_in_range, require_one_of
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.paper.settings import DATA_OF, RecipeConfig
+from jobs.pipeline.paper.settings import ALPHA, DATA_OF, RecipeConfig
 from jobs.pipeline.paper.systems import System, read_system
+from jobs.pipeline.results.agreement.aspects import aspect_of
 from masc_core.segmenters import SEGMENTERS
 
 FOLDER = Path(__file__).parents[3] / "conf" / "paper"
@@ -49,6 +51,27 @@ class Recipe:
     def systems(self) -> list[System]:
         """Of all rows, each once."""
         return list(dict.fromkeys(each for row in self.rows for each in row.systems))
+
+
+def with_given_by(recipe: Recipe, segmenter: str | None) -> Recipe:
+    """The same recipe where a segmenter has made the given masks.
+
+    Its column is that of the given ones: they need not be made, and scored by, a second time.
+    """
+
+    def plain(system: System) -> System:
+        is_given = system.member is not None and system.member == segmenter
+        return read_system(system.name.partition("@")[0]) if is_given else system
+
+    rows = [
+        replace(
+            row,
+            system=plain(row.system),
+            minus=None if row.minus is None else plain(row.minus),
+        )
+        for row in recipe.rows
+    ]
+    return replace(recipe, rows=tuple(rows))
 
 
 def read_recipes(asked: list[str]) -> list[Recipe]:
@@ -103,6 +126,22 @@ def _read(path: Path) -> Recipe:
             )
             for name, row in config.rows.items()
         )
+        _require_aspect(config, rows)
     except CallError as error:
         raise CallError(f"{path}: {error}") from error
     return Recipe(_name_of(path), config, rows)
+
+
+def _require_aspect(config: RecipeConfig, rows: Sequence[Row]) -> None:
+    """What answers one question is not held against what people said of the other.
+
+    Raises:
+        CallError: naming the row.
+    """
+    for row in rows if config.figure == ALPHA else ():
+        for each in row.systems:
+            of = aspect_of(each.name) if each.is_column else config.aspect
+            if of not in (None, config.aspect):
+                raise CallError(
+                    f"rows: {row.name}: {each.name} is of {of}, and the table of {config.aspect}"
+                )

@@ -17,7 +17,7 @@ from pathlib import Path
 from jobs.pipeline.cluster.config import check_workers_and_limits
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.paper.figures import alphas, aucs, moves_of
-from jobs.pipeline.paper.recipes import Recipe, read_recipes
+from jobs.pipeline.paper.recipes import Recipe, read_recipes, with_given_by
 from jobs.pipeline.paper.scoring import Scored, score, worst_status
 from jobs.pipeline.paper.settings import (
     ALPHA,
@@ -73,9 +73,14 @@ class _DataSet:
         self._scored: dict[str, Scored] = {}
         self._why_not: dict[str, str] = {}
         self._lacks: dict[str, tuple[str, ...]] = {}
+        self._recipes = {recipe.name: recipe for recipe in recipes}
         self._of_masks: dict[str, dict[str, str]] = {}
         for group in self._groups(recipes):
             self._score(group)
+
+    def recipe(self, name: str) -> Recipe:
+        """As it is asked of the shards that there are."""
+        return self._recipes[name]
 
     def scored(self, recipe: Recipe) -> Scored | None:
         """The run that a recipe's figures are of; None where there is none."""
@@ -116,6 +121,7 @@ class _DataSet:
             except Unavailable as error:
                 self._why_not[recipe.name] = str(error)
                 continue
+            recipe = self._recipes[recipe.name] = with_given_by(recipe, shards.given_by)
             members = members_of(recipe.systems)
             shards, self._of_masks[recipe.name] = with_more(shards, members)
             before = grouped.get(shards.name, _Group(shards, ()))
@@ -182,6 +188,7 @@ def _timed(recipe: Recipe, config: PaperConfig, data: Path, problems: dict[str, 
 
 def _table(recipe: Recipe, data: Path, of: _DataSet) -> PaperTable:
     title, figure = recipe.config.title, recipe.config.figure
+    recipe = of.recipe(recipe.name)
     run, problems = of.scored(recipe), of.problems(recipe)
     scores = None if run is None else run.scores
     if figure == ALPHA:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jobs.pipeline.cluster.running import Outcome
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_TOO_MANY_ERRORS
-from jobs.pipeline.errors import Incomplete
+from jobs.pipeline.errors import CallError
 from jobs.pipeline.evaluation import EvaluateConfig, evaluate
 from jobs.pipeline.paper.settings import PaperConfig
 from jobs.pipeline.paper.shards import Shards, Unavailable
-from jobs.pipeline.paper.systems import NOT_SCORED, System, encoder_problem, to_ask
+from jobs.pipeline.paper.systems import NO_WEIGHTS, System, encoder_problem, to_ask
 from jobs.pipeline.results.numbers import counted
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.run.directory import RunDirectory
@@ -22,15 +23,12 @@ from jobs.pipeline.run.scores import Scores
 from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.scoring.config import MetricConfig
 from jobs.pipeline.storage.filesystem import join
-from masc_core.comparators import find_comparator
+from masc_core.comparators.settings import settings_key
 
 log = logging.getLogger(__name__)
 
 MOST_CAUSES = 5
 """That are named of rows without scores; the others are counted together."""
-
-CANNOT_LOAD = "workers do not start"
-"""So begins what the driver says of a metric that no worker can load."""
 
 
 @dataclass(frozen=True)
@@ -82,32 +80,33 @@ def score(
 
 
 def _evaluated(asked: EvaluateConfig) -> tuple[Outcome[Summary], dict[str, str]]:
-    """With all columns at once; or, where a worker can load not all, with those that it can.
+    """With all columns that workers can load, and by name why not of the others.
 
     Raises:
-        Incomplete: it stopped, or MaSC itself cannot be loaded.
+        CallError: MaSC itself, or what the call names a checkpoint of, cannot be loaded.
+        Incomplete: it stopped.
     """
-    own = [name for name in asked.metric.extra if find_comparator(name) is not None]
-    try:
-        return evaluate(asked), {}
-    except Incomplete as error:
-        if not own or not str(error).startswith(CANNOT_LOAD):
-            raise
-        log.warning("%s; each comparator is tried by itself", error)
-    kept = [name for name in asked.metric.extra if name not in own]
-    outcome, failed = evaluate(_with_extra(asked, kept)), {}
-    for name in own:
+    failed: dict[str, str] = {}
+    while True:
         try:
-            outcome = evaluate(_with_extra(asked, [*kept, name]))
-        except Incomplete as error:
-            if not str(error).startswith(CANNOT_LOAD):
+            return evaluate(asked), failed
+        except CallError as error:
+            # As where a package downloads its weights at its first use, and cannot.
+            key = _that_cannot_be_loaded(str(error))
+            names = [name for name in asked.metric.extra if settings_key(name) == key]
+            own = asked.comparators.get(key or "")
+            if not names or (own is not None and own.name_or_path is not None):
                 raise
-            failed[name] = f"{NOT_SCORED}: {error}"
-    return outcome, failed
+            log.warning("%s", error)
+            failed |= dict.fromkeys(names, f"{NO_WEIGHTS}: {str(error).partition('=')[2]}")
+            kept = [name for name in asked.metric.extra if name not in names]
+            asked = replace(asked, metric=replace(asked.metric, extra=kept))
 
 
-def _with_extra(asked: EvaluateConfig, extra: Sequence[str]) -> EvaluateConfig:
-    return replace(asked, metric=replace(asked.metric, extra=list(extra)))
+def _that_cannot_be_loaded(error: str) -> str | None:
+    """Of a worker's error, the name in `comparators` of what it could not load."""
+    found = re.match(r"comparators\.(.+?)\.name_or_path=.*: cannot be loaded: ", error)
+    return None if found is None else found[1]
 
 
 def _notes(outcome: Outcome[Summary], scores: Scores) -> tuple[str, ...]:

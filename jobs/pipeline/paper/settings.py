@@ -39,6 +39,9 @@ class RecipeConfig:
         help="alpha, agreement with DreamBench++'s people; auc, of ORIDa's pairs; time, of one pair"
     )
     aspect: Literal["cp", "pf"] = setting("cp", "of alpha: what people were asked")
+    published_n: int | None = setting(
+        None, "keys, or pairs, that the published figures are over; it is said where ours are not"
+    )
     min_fg_fraction: float = setting(
         0.0, "metric.min_fg_fraction of jobs.evaluate: pairs with a smaller mask are left out"
     )
@@ -61,7 +64,7 @@ class SegmenterCheckpointConfig:
 @dataclass
 class PaperConfig:
     data: str = setting(help="directory with dreambenchplus/ and orida/ in it, or one of them")
-    out: str = setting(help="directory of shards, runs, paper.md and paper.html")
+    out: str = setting("paper", "directory of shards, runs, paper.md and paper.html")
     recipes: list[str] = setting(
         [], "names of conf/paper/*.yaml, or files of one's own; none means all, in their order"
     )

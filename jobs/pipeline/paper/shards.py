@@ -30,10 +30,9 @@ from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.segmenting.commits import SegmentedDirectory
 from jobs.pipeline.segmenting.config import SegmenterConfig, segmenter_asked
 from jobs.pipeline.segmenting_task import SegmentConfig, SegmentLimitsConfig, segment
-from jobs.pipeline.storage.filesystem import absolute, join, open_filesystem
+from jobs.pipeline.storage.filesystem import absolute, join
 from jobs.pipeline.storage.listing import expand
 from jobs.pipeline.storage.redaction import redact
-from jobs.pipeline.storage.retry import with_retries
 from masc_core.checkpoint import CheckpointError
 from masc_core.mask_names import GIVEN
 from masc_core.segmenters import SEGMENTERS
@@ -66,8 +65,8 @@ class Shards:
     """By role, whether any sample has the given mask."""
     lacks_masks: bool
     """Whether some have none."""
-    members: tuple[str, ...] = ()
-    """Masks beside the given one."""
+    given_by: str | None = None
+    """The segmenter that has made every given mask, if one has."""
 
 
 def packed_shards(config: PaperConfig, data: str) -> Shards:
@@ -103,12 +102,10 @@ def packed_shards(config: PaperConfig, data: str) -> Shards:
 
 def _packed(data: str, tree: Path, out: str) -> dict[str, Any]:
     log.info("packing %s", tree)
-    fs, path = open_filesystem(out, keeps_listings=False)
-    is_again = with_retries(redact(out), lambda: bool(fs.glob(f"{path}/*-*.tar")))
     try:
-        done: Packed = pack(
-            PackConfig(kind=data, source=str(tree), out=out, overwrite=is_again, shard_size=500)
-        )
+        # Shards of a tree that has changed since are in a directory of this command's own.
+        config = PackConfig(kind=data, source=str(tree), out=out, overwrite=True, shard_size=500)
+        done: Packed = pack(config)
     except CallError as error:
         raise Unavailable(f"{NO_DATA}: {error}") from error
     written = {name: asdict(each) for name, each in done.written.items()}
@@ -155,7 +152,15 @@ def with_given_masks(config: PaperConfig, shards: Shards, segmenter: str | None)
     if segmenter is not None:
         try:
             made = _with_member(config, shards, segmenter, GIVEN)
-            return replace(made, has_masks=dict.fromkeys(ROLES, True), lacks_masks=False)
+            is_all = not any(shards.has_masks.values())
+            note = f"{'all' if is_all else 'missing'} masks are by {segmenter}"
+            return replace(
+                made,
+                notes=(*made.notes, note),
+                has_masks=dict.fromkeys(ROLES, True),
+                lacks_masks=False,
+                given_by=segmenter if is_all else None,
+            )
         except Unavailable as error:
             why = f"{segmenter}: {error}"
     if not all(shards.has_masks.values()):
@@ -223,9 +228,4 @@ def _with_member(config: PaperConfig, shards: Shards, segmenter: str, member: st
         # Those alone: there may be some of shards that the data set had before.
         directory = SegmentedDirectory(out)
         masked[role] = [directory.target(shard) for shard in find_shards(sources)]
-    return replace(
-        shards,
-        urls=masked,
-        name=name,
-        members=shards.members if member == GIVEN else (*shards.members, member),
-    )
+    return replace(shards, urls=masked, name=name)
