@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.pipeline.results.summary import summarise_run
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Holder
 from tests import nights as making
@@ -74,7 +75,7 @@ def test_a_row_holds_what_the_run_and_the_comparison_say(nights: Nights) -> None
     nights.complete("a-2", drop=DROP)
     nights.call()
     _, row = nights.history()
-    summary = pq.read_table(f"{nights.home}/runs/a-2/summary/model.parquet").to_pylist()[0]
+    [summary] = summarise_run(f"{nights.home}/runs/a-2").model.to_pylist()
     compared = json.loads(Path(f"{nights.home}/runs/a-2/compare/compare.json").read_text())
     for name in ("cp_mean", "cp_ci_low", "cp_ci_high", "pf_mean"):
         assert row[name] == summary[name]
