@@ -54,6 +54,15 @@ class NightWork:
         self.history = home.read_history()
         self.judged: list[Row] = []
         """Rows of the checkpoints that this call judged, in order."""
+        self._checkpoint: Checkpoint | None = None
+
+    def document(self) -> Mapping[str, Any]:
+        """How far the call is, in JSON's types; called from another thread."""
+        at_hand = self._checkpoint
+        return {
+            "checkpoint": None if at_hand is None else at_hand.name,
+            "n_judged": len(self.judged),
+        }
 
     def take(self, checkpoint: Checkpoint) -> None:
         """Begin with a checkpoint."""
@@ -79,7 +88,7 @@ class NightWork:
         segmented = self._home.segmented
         self._evaluation = replace(
             config,
-            samples=masked(config, "samples", segmented(self._checkpoint.name)),
+            samples=masked(config, "samples", segmented(self._row["checkpoint"])),
             references=masked(config, "references", segmented(RESERVED)),
             segmenter=type(config.segmenter)(),
         )
@@ -169,7 +178,7 @@ class NightWork:
 
     def _compared(self, baseline: str, model: str | None, prefix: str) -> Comparison:
         """The comparison with another run, which is written down and noted."""
-        name = self._checkpoint.name
+        name = self._row["checkpoint"]
         judged = compare(comparing(self._config, baseline, self._evaluation.run, model))
         found = document(judged.comparisons, judged.rules.confidence, judged.unmatched)
         text = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -63,6 +63,7 @@ def nightly(config: NightlyConfig) -> Night:
         work = NightWork(
             config, home, Telling(recipients, partial(files_of, home), home.write_history)
         )
+        lease.told = work.document
         waiting = inbox.complete(work.history.names)
         log.info("%d checkpoints are judged, %d wait", len(work.history.rows), len(waiting))
         work.tell()

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +104,9 @@ class Lease:
         self._holder = Holder.this_process()
         self._released = Event()
         self._heartbeats = 0
+        self.told: Callable[[], Mapping[str, Any]] = dict
+        """What each heartbeat says of how far it is, in JSON's types; called from the lease's own
+        thread."""
         self.is_lost = False
         """Whether another driver has taken the run."""
 
@@ -180,6 +183,8 @@ class Lease:
     def _write(self, attempts: int = ATTEMPTS) -> None:
         self._heartbeats += 1
         document: dict[str, Any] = {"holder": asdict(self._holder), "heartbeats": self._heartbeats}
+        if told := self.told():
+            document["progress"] = dict(told)
         self._run.write_lease(document, attempts)
 
 
