@@ -21,6 +21,7 @@ from jobs.pipeline.nights.history import History, Row
 from jobs.pipeline.nights.home import Home
 from jobs.pipeline.nights.inbox import Checkpoint
 from jobs.pipeline.nights.telling import Recipient, Telling
+from jobs.pipeline.nights.trackers import trackers_asked
 from jobs.pipeline.nights.webhook import Webhook
 from jobs.pipeline.run.lease import Lease
 
@@ -78,7 +79,8 @@ def nightly(config: NightlyConfig) -> Night:
 
 def _recipients(config: NightlyConfig) -> list[Recipient]:
     webhook = Webhook(config.webhook)
-    return [webhook] if webhook.is_asked_for else []
+    told = trackers_asked(config.track, config.tracker)
+    return [webhook, *told] if webhook.is_asked_for else told
 
 
 def _judge_all(work: NightWork, waiting: list[Checkpoint]) -> str | None:

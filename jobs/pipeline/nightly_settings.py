@@ -13,6 +13,7 @@ from jobs.pipeline.evaluation import check as check_evaluation
 from jobs.pipeline.masks_first import FirstSegmenterConfig
 from jobs.pipeline.nights.home import Home
 from jobs.pipeline.nights.inbox import Inbox
+from jobs.pipeline.nights.trackers import TRACKERS, TrackerConfig, trackers_asked
 from jobs.pipeline.nights.webhook import WebhookConfig, check_webhook
 from jobs.pipeline.results.comparison.comparing import LOWER_IS_BETTER, Rules
 from jobs.pipeline.results.comparison.pairing import AUTO
@@ -48,6 +49,8 @@ class NightlyConfig:
         None, "runs to keep, the latest, beside the last that passed; null keeps all"
     )
     webhook: WebhookConfig = section(WebhookConfig)
+    track: list[str] = setting([], f"trackers to tell: {', '.join(TRACKERS)}; each is an extra")
+    tracker: TrackerConfig = section(TrackerConfig)
     limit: int | None = setting(None, "score the first so many samples of each shard")
     encoder: EncoderConfig = section(EncoderConfig)
     metric: MetricConfig = section(MetricConfig)
@@ -76,6 +79,7 @@ def check(config: NightlyConfig) -> Inbox:
     if config.segmenter.out is not None:
         raise CallError("segmenter.out: masks go to HOME/segmented; leave it out")
     check_webhook(config.webhook)
+    trackers_asked(config.track, config.tracker)
     rules = rules_of(comparing(config, config.home, config.home))
     if not rules.gate:
         raise CallError("gate: no column is left in it, so every checkpoint would be undecided")
