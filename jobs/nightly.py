@@ -23,6 +23,7 @@ from jobs.pipeline.command.exit_status import (
     EXIT_UNDECIDED,
 )
 from jobs.pipeline.command.messages import console_for_results
+from jobs.pipeline.errors import Incomplete, StorageError
 from jobs.pipeline.judging import files_of
 from jobs.pipeline.nightly import Night, nightly
 from jobs.pipeline.nightly_settings import NightlyConfig
@@ -30,7 +31,7 @@ from jobs.pipeline.nights import wording
 from jobs.pipeline.nights.suites import merged
 from jobs.pipeline.results.comparison.verdict import Verdict
 from jobs.pipeline.results.text_tables import print_table
-from jobs.pipeline.storage.redaction import redact
+from jobs.pipeline.storage.redaction import redact, scrub
 from jobs.pipeline.storage.writing import write_files
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,13 @@ def nightly_command(config: NightlyConfig, as_json: bool) -> int:
     could not be finished, 4 a checkpoint of this call regressed, 5 the data cannot decide of one,
     2 more samples failed than limits.max_error_rate, else 0.
     """
-    night = nightly(config)
+    try:
+        night = nightly(config)
+    except (Incomplete, StorageError) as error:
+        if isinstance(error, StorageError) and not error.is_transient:
+            raise
+        log.error("%s; the same call goes on from here", error)
+        return EXIT_INCOMPLETE
     columns = list(dict.fromkeys([*config.columns, *config.gate]))
     trend = night.history.trend(columns)
     found = _document(night, trend)
@@ -74,10 +81,10 @@ def _document(night: Night, trend: dict[str, Any]) -> dict[str, Any]:
     return {
         "home": redact(night.home.url),
         "judged": [wording.document(row) for row in night.judged],
-        "unfinished": night.unfinished,
+        "unfinished": night.unfinished and scrub(night.unfinished),
         "n_waiting": night.n_waiting,
         "n_judged_ever": len(night.history.rows),
-        "trend": trend,
+        "trend": wording.json_of(trend),
     }
 
 

@@ -90,10 +90,10 @@ def _of_run(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "this call", f"{progress['n_shards_done']:,} of {progress['n_shards']:,} shards"
         yield (
             "samples",
-            f"{samples['total']:,}, {progress['samples_a_second']:,.1f} a second, "
-            f"{samples['error']:,} errors",
+            f"{samples.get('total', 0):,}, {progress['samples_a_second']:,.1f} a second, "
+            f"{samples.get('error', 0):,} errors",
         )
-        yield "workers", f"{workers['ready']} at work, {workers['idle']} of them idle"
+        yield "workers", f"{workers.get('ready')} at work, {workers.get('idle')} of them idle"
         yield "left", "not known yet" if left is None else f"{left:,.0f} s"
     elif found["counts"]:
         yield "samples", ", ".join(f"{name} {n}" for name, n in found["counts"].items())

@@ -23,6 +23,7 @@ from jobs.pipeline.results.comparison.document import document
 from jobs.pipeline.results.comparison.halves import Floor, floor_of, margins_below
 from jobs.pipeline.results.comparison.junit import junit
 from jobs.pipeline.results.comparison.markdown import markdown
+from jobs.pipeline.results.comparison.pairing import PRODUCT
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.scores import open_scores
@@ -123,6 +124,7 @@ class NightWork:
         """Hold it against the last that passed, against the pinned baseline, and against itself on
         an A/A night; keep the comparisons."""
         last, row = self.history.last_passed, self._row
+        self._require_columns()
         row |= {"verdict": None, "against": None, "verdict_pin": None, "pin": None}
         if last is not None:
             against = self._home.run(last["checkpoint"])
@@ -176,6 +178,17 @@ class NightWork:
             if name.endswith(("_mean", "_ci_low", "_ci_high")):
                 self._row[name] = value
 
+    def _require_columns(self) -> None:
+        """The first checkpoint is compared with nothing, which would say of a column that is not
+        there."""
+        rules = rules_of(comparing(self._config, self._evaluation.run, self._evaluation.run))
+        for column in rules.columns:
+            if column != PRODUCT and f"{column}_mean" not in self._row:
+                raise CallError(
+                    f"columns and gate: {column!r} is no score column of {self._row['run']}; "
+                    "metric.extra and metric.masks ask for more"
+                )
+
     def _compared(self, baseline: str, model: str | None, prefix: str) -> Comparison:
         """The comparison with another run, which is written down and noted."""
         name = self._row["checkpoint"]
@@ -206,7 +219,7 @@ class NightWork:
         every = self._config.aa_every
         floor = Floor()
         if every is not None and len(self.history.rows) % every == 0:
-            columns = {"prompt_id", "prompt", "seed", "cp", "pf", *rules.gate} - {"cp_x_pf"}
+            columns = {"prompt_id", "prompt", "seed", "cp", "pf", *rules.gate} - {PRODUCT}
             scores = open_scores([self._evaluation.run]).select(sorted(columns))
             floor = floor_of(scores, self._row["model"], rules)
             self._row |= {f"{column}_floor": value for column, value in floor.columns.items()}

@@ -27,6 +27,17 @@ PARTS = {"scores": ".parquet", "segmented": ".json"}
 MOST_FAILED = 5
 """Shards that were given up on of which it is read why."""
 
+PROGRESS = {
+    "n_shards": int,
+    "n_shards_done": int,
+    "samples": dict,
+    "samples_a_second": int | float,
+    "seconds_left": int | float | None,
+    "workers": dict,
+    "errors": dict,
+}
+"""Of what `cluster.progress` tells, what is shown."""
+
 RUNNING, SILENT, DIED, UNKNOWN = "running", "silent", "died", "unknown"
 
 
@@ -67,7 +78,7 @@ def status_of_run(run: str) -> Standing:
     if described is None and lease is None:
         raise CallError(f"run={redact(run)}: no run: neither run.json nor driver.json lies there")
     described = described or {}
-    progress = (lease or {}).get("progress") or {}
+    progress = _progress_of_run(lease)
     n_parts = next((n for folder in PARTS if (n := len(_names(fs, path, folder)))), 0)
     failed = _names(fs, path, "failed", ".json")
     details = {
@@ -97,8 +108,8 @@ def status_of_home(home: str) -> Standing:
     lease, holder = _holder(place.as_run(), fs, path)
     if lease is None and not history.rows:
         raise CallError(f"home={redact(home)}: neither {HISTORY} nor driver.json lies there")
-    progress = (lease or {}).get("progress") or {}
-    checkpoint = progress.get("checkpoint")
+    progress = (lease or {}).get("progress")
+    checkpoint = progress.get("checkpoint") if isinstance(progress, dict) else None
     run = None
     if checkpoint:
         try:
@@ -119,6 +130,16 @@ def status_of_home(home: str) -> Standing:
     }
     state = _state({"state": "idle"}, holder)
     return Standing(redact(place.url), state, holder, details)
+
+
+def _progress_of_run(lease: dict[str, Any] | None) -> dict[str, Any]:
+    """What a heartbeat says of how far a run is; nothing where it says it in another way than
+    this version's, or is of a driver from before heartbeats said it."""
+    found = (lease or {}).get("progress")
+    is_ours = isinstance(found, dict) and all(
+        isinstance(found.get(name), kind) for name, kind in PROGRESS.items()
+    )
+    return found if is_ours and isinstance(found, dict) else {}
 
 
 def _state(described: dict[str, Any], holder: dict[str, Any] | None) -> str:

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.pipeline.errors import StorageError
+from jobs.pipeline.nights.inbox import Checkpoint, Inbox
 from jobs.pipeline.results.summary import summarise_run
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Holder
@@ -262,6 +264,32 @@ def test_what_cannot_be_meant_is_one_line(
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr and "secret" not in done.stderr
     assert nights.scored == []
+
+
+def test_a_gated_column_that_is_not_there_is_said_at_the_first_checkpoint(nights: Nights) -> None:
+    nights.complete("step-1")
+    done = nights.call("gate.clip_i=0.01")
+    assert done.returncode == 1
+    assert "'clip_i' is no score column" in done.stderr
+    assert not Path(f"{nights.home}/history.parquet").exists()
+
+
+def test_a_number_that_no_column_holds_is_no_step(nights: Nights) -> None:
+    nights.complete("2026112712345678901234567890")
+    assert nights.call().returncode == 0
+    assert [row["step"] for row in nights.history()] == [None]
+
+
+def test_a_storage_that_does_not_answer_is_a_night_that_was_not_finished(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_transient, status in ((True, 3), (False, 1)):
+
+        def fail(_: Inbox, known: object, is_transient: bool = is_transient) -> list[Checkpoint]:
+            raise StorageError("s3://there", "SlowDown", is_transient)
+
+        monkeypatch.setattr(Inbox, "complete", fail)
+        assert nights.call().returncode == status
 
 
 def test_a_checkpoint_of_two_models_is_none(nights: Nights) -> None:

@@ -109,6 +109,15 @@ def test_a_driver_that_went_without_a_word_is_told_from_one_that_lives(run: str)
     assert found["holder"]["heard_seconds"] == pytest.approx(100, abs=30)
 
 
+@pytest.mark.parametrize("progress", [7, {}, {"n_shards": "x"}, {"checkpoint": 3}, [1]])
+def test_a_heartbeat_of_another_version_is_no_error(run: str, progress: object) -> None:
+    lease = {"holder": asdict(ELSEWHERE), "heartbeats": 1, "progress": progress}
+    fill(run).write_lease(lease)
+    done = status(f"run={run}")
+    assert done.returncode == 0
+    assert "3 of 10 are committed" in done.stdout
+
+
 def test_of_a_home_it_says_what_was_judged_and_who_is_at_work(tmp_path: Path) -> None:
     with nights_at(str(tmp_path)) as nights:
         nights.complete("step-1")

@@ -26,6 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
 """What a checkpoint may be called: it becomes a folder's name, and part of patterns."""
 RESERVED = "references"
 """Where the references with masks lie, beside the checkpoints'."""
+MOST_STEPS = 2**63
 GLOBS = re.compile(r"[*?\[\]{}]")
 
 
@@ -41,9 +42,11 @@ class Checkpoint:
 
     @property
     def step(self) -> int | None:
-        """The last number in its name, as of `step-001200`; None where there is none."""
-        numbers = re.findall(r"\d+", self.name)
-        return int(numbers[-1]) if numbers else None
+        """The last number in its name, as of `step-001200`; None where there is none, or none that
+        64 bits hold."""
+        numbers = re.findall(r"[0-9]+", self.name)
+        step = int(numbers[-1]) if numbers else MOST_STEPS
+        return step if step < MOST_STEPS else None
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,11 @@ def trend_lines(trend: Mapping[str, Any]) -> list[str]:
 
 def document(row: Row) -> dict[str, Any]:
     """A row as JSON has it: null where a figure is undefined, never NaN; texts without secrets."""
-    return {key: _json(value) for key, value in row.items() if key != "untold"}
+    return {key: json_of(value) for key, value in row.items() if key != "untold"}
 
 
-def _json(value: Any) -> Any:
+def json_of(value: Any) -> Any:
+    """A value in JSON's types: null for what is no finite number, texts without secrets."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime):
@@ -82,8 +83,8 @@ def _json(value: Any) -> Any:
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, list):
-        return [_json(each) for each in value]
-    return {key: _json(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return [json_of(each) for each in value]
+    return {key: json_of(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _cells(row: Row, columns: Sequence[str]) -> list[str]:
