@@ -72,6 +72,14 @@ def test_each_is_held_against_the_last_that_passed_in_the_order_of_the_marks(
     assert found["trend"]["cp"]["nights"] == 5
 
 
+def test_marks_of_one_time_go_by_their_numbers(nights: Nights) -> None:
+    for name in ("step-1000", "step-900", "step-90"):
+        nights.complete(name)
+        set_mark(nights, name, 1)
+    nights.call()
+    assert [name for name, _, _ in nights.words()] == ["step-90", "step-900", "step-1000"]
+
+
 def test_a_row_holds_what_the_run_and_the_comparison_say(nights: Nights) -> None:
     nights.complete("a-1")
     nights.complete("a-2", drop=DROP)

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.commands import command, description_of, rows_of
+from tests.masc_core.segmenters.checkpoints import write_clipseg
+from tests.pipeline.segmenting.conftest import unmasked
 from tests.shards import generation, reference, write_tar
 
 pytestmark = pytest.mark.services
@@ -66,3 +68,36 @@ def test_two_checkpoints_are_scored_on_one_ray_and_judged(
     assert pq.read_table(home / "history.parquet")["checkpoint"].to_pylist() == ["step-1", "step-2"]
     nothing = command("nightly", *words, "ray.address=nowhere:1", "--json")
     assert (nothing.returncode, json.loads(nothing.stdout)["judged"]) == (0, [])
+
+
+def test_shards_without_masks_are_segmented_first_and_references_once(
+    naflex_checkpoint: Path, cluster_address: str, tmp_path: Path
+) -> None:
+    segmenter = write_clipseg(tmp_path / "clipseg")
+    write_tar(tmp_path / "references-0.tar", unmasked("cat/0", 50))
+    for step in (1, 2):
+        folder = tmp_path / "inbox" / f"step-{step}" / "shards"
+        samples = [unmasked(f"{i}", i, model="m", prompt="a cat on a beach") for i in range(3)]
+        write_tar(folder / "generations-0.tar", [member for each in samples for member in each])
+        (folder / "_SUCCESS").touch()
+    home = tmp_path / "home"
+    done = command(
+        "nightly",
+        *(f"inbox={tmp_path}/inbox/{{checkpoint}}/shards/*.tar", f"home={home}"),
+        *(f"references={tmp_path}/references-*.tar", f"encoder.name_or_path={naflex_checkpoint}"),
+        *("encoder.max_num_patches=64", f"ray.address={cluster_address}", "workers.count=1"),
+        *("segmenter.name=clipseg", f"segmenter.name_or_path={segmenter}", "--json"),
+    )
+    # One concept cannot decide.
+    assert done.returncode == 5, done.stderr
+    masked = {str(path.relative_to(home / "segmented")) for path in home.glob("segmented/*/*.tar")}
+    assert masked == {
+        "step-1/generations-0.tar",
+        "step-2/generations-0.tar",
+        "references/references-0.tar",
+    }
+    assert done.stderr.count("masks of references by clipseg") == 2
+    assert "1 shards, 1 of them segmented before" in done.stderr
+    for step in (1, 2):
+        rows = rows_of(home / "runs" / f"step-{step}")
+        assert [row["status"] for row in rows] == ["ok"] * 3
