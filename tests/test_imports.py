@@ -30,6 +30,7 @@ FLOORS = (
         "jobs.pipeline.results",
         "jobs.pipeline.datasets",
     },
+    {"jobs.pipeline.nights"},
     {"jobs.pipeline"},
     {"jobs.pipeline.paper"},
     {"jobs.pages"},

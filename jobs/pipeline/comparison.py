@@ -43,6 +43,8 @@ from jobs.pipeline.storage.redaction import redact
 MOST = 1e9
 """Of a margin or a limit: what is more is a slip of the hand, and prints as no number."""
 
+GATE = {"cp": 0.005, "pf": 0.005}
+
 
 @dataclass
 class CompareConfig:
@@ -54,7 +56,7 @@ class CompareConfig:
     columns: list[str] = setting(["cp", "pf"], "score columns to compare")
     gate: dict[str, float | None] = table(
         "by column, how much worse still counts as the same; null takes it out of the gate",
-        {"cp": 0.005, "pf": 0.005},
+        GATE,
     )
     lower_is_better: list[str] = setting(sorted(LOWER_IS_BETTER), "columns that should not rise")
     confidence: float = setting(0.95, "of all verdicts of the call together, 0.5 to 0.9999")
@@ -87,7 +89,7 @@ def compare(config: CompareConfig) -> Judged:
         CallError: the call is wrong, or runs were scored in different ways.
         StorageError: a run cannot be read.
     """
-    rules = _rules(config)
+    rules = rules_of(config)
     opened = {
         run: open_counted([run]) for run in dict.fromkeys([config.baseline, *config.candidate])
     }
@@ -110,7 +112,12 @@ def compare(config: CompareConfig) -> Judged:
     return Judged(judge(evidence, rules), rules, unmatched)
 
 
-def _rules(config: CompareConfig) -> Rules:
+def rules_of(config: CompareConfig) -> Rules:
+    """How a call's differences are judged.
+
+    Raises:
+        CallError: a value out of range.
+    """
     gate = {column: margin for column, margin in config.gate.items() if margin is not None}
     require_in_range(
         ("confidence", config.confidence, 0.5, 0.9999),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError, Incomplete
@@ -61,18 +61,25 @@ def with_masks(config: EvaluateConfig) -> EvaluateConfig:
     """
     if config.segmenter.name is None:
         return config
+    assert config.segmenter.out is not None, "check_segmenter comes first"
     return replace(
         config,
-        samples=_masked(config, config.samples, "samples", "generations"),
-        references=_masked(config, config.references, "references", "references"),
+        samples=masked(config, "samples", join(config.segmenter.out, "generations")),
+        references=masked(config, "references", join(config.segmenter.out, "references")),
     )
 
 
-def _masked(config: EvaluateConfig, urls: list[str], setting: str, folder: str) -> list[str]:
-    """The shards with masks of one of the two settings, once they are there."""
-    assert config.segmenter.out is not None, "check_segmenter comes first"
-    sources = expand(urls, setting)
-    out = join(absolute(config.segmenter.out), folder)
+def masked(
+    config: EvaluateConfig, setting: Literal["samples", "references"], out: str
+) -> list[str]:
+    """The shards of one of the two settings with masks, in the directory `out`.
+
+    Raises:
+        CallError: the call or its configuration is wrong.
+        Incomplete: not all shards have masks; the same call goes on from there.
+    """
+    sources = expand(getattr(config, setting), setting)
+    out = absolute(out)
     own = asdict(config.segmenter)
     del own["out"]
     log.info("masks of %s by %s, into %s", setting, config.segmenter.name, redact(out))

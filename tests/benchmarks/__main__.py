@@ -33,6 +33,7 @@ from tests.benchmarks import (
     scoring,
     segmenter_costs,
     segmenter_iou,
+    year,
 )
 from tests.benchmarks.figures import Figure, show
 from tests.benchmarks.workload import base_checkpoint
@@ -69,6 +70,7 @@ def benchmarks(folder: Path, config: BenchConfig) -> dict[str, Callable[[], list
         "coverage": lambda: [*coverage.of_intervals(), *coverage.cost(models=100, columns=10)],
         "analyses": lambda: [*analysis_coverage.of_analyses(), *analysis_coverage.cost()],
         "error-rates": lambda: list(error_rates.of_verdicts()),
+        "year": lambda: list(year.of_a_year()),
         "compare": lambda: comparing.against_the_bare_join(folder, rounds, 10_000_000, 100),
         "input": lambda: input_side.in_a_worker(folder, 128),
         "pack": lambda: packing.against_plain_reading(folder, rounds, n_concepts=150),

@@ -32,6 +32,7 @@ from tests.benchmarks import (
     scoring,
     segmenter_costs,
     segmenter_iou,
+    year,
 )
 from tests.benchmarks.comparator_systems import CLIP_POOLS, SYSTEMS, Tower
 from tests.benchmarks.figures import at_least, at_most, median_ratio, show
@@ -69,6 +70,14 @@ def test_the_analyses_slice_has_a_line_for_each_design() -> None:
     assert all(0 <= figure.value <= 100 for figure in shares if figure.unit == "%")
     [cost] = analysis_coverage.cost(keys=420, concepts=5, metrics=2)
     assert cost.is_met
+
+
+def test_the_years_slice_has_a_drift_that_the_pin_catches() -> None:
+    found = {figure.name: figure for figure in year.of_a_year(years=2, nights=60)}
+    drift = "drift of a tenth of a margin of 0.01 a night"
+    assert found[f"{drift}: years in which the pin alarms"].value == 100
+    assert 10 < found[f"{drift}: the pin's first alarm, median"].value < 40
+    assert found["one checkpoint 3 margins worse, pin: caught at once"].value == 100
 
 
 def test_the_input_sides_slice_measures_every_format(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
     """Set variables for what is started within the context, as a Ray cluster and its workers."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
+    S3FileSystem.clear_instance_cache()  # those of this process have the addresses of before
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from jobs.pipeline.cluster.worker import Place, start_worker
 from jobs.pipeline.cluster.worker_handle import WorkerHandle
 from jobs.pipeline.errors import CallError, CommitError, Incomplete
 from jobs.pipeline.run.directory import RunDirectory
-from jobs.pipeline.run.reports import RowCounts, ShardReport
+from jobs.pipeline.run.reports import RowCounts, ShardReport, fewest_kinds
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import reason_of
@@ -114,6 +115,8 @@ class Driver:
         self.reports: list[ShardReport] = []
         self._committed = RowCounts()
         """Rows of all reports."""
+        self.errors = Counter[str]()
+        """Samples that could not be done, by kind, of all reports."""
         self._shown = 0.0
         """When progress was last shown, by the monotonic clock."""
         self.began_shards: float | None = None
@@ -333,6 +336,7 @@ class Driver:
         worker.release(report.shard_id)
         self.reports.append(report)
         self._committed = self._committed + report.counts
+        self.errors.update(report.errors)
         if report.first_error:
             log.warning(
                 "%s: %d samples could not be %s, the first: %s",
@@ -376,4 +380,7 @@ class Driver:
             len(self.reports) + len(self.set_aside),
             self._committed + at_hand,
             len(at_work),
+            sum(not worker.shards for worker in at_work),
+            len(self.set_aside),
+            fewest_kinds(self.errors),
         )

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import Any
 
@@ -30,6 +31,9 @@ CODE = ("jobs", "masc_core")
 SOCKET = "session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 """The longest path of a socket within Ray's folder of sessions; it ends in the process's id."""
 
+_is_started_here: ContextVar[bool] = ContextVar("is_started_here", default=False)
+"""Whether the Ray that was joined is our own."""
+
 LONGEST_SOCKET_PATH = 103
 """Bytes that macOS allows; Linux four more."""
 
@@ -38,7 +42,7 @@ LONGEST_SOCKET_PATH = 103
 def joined_cluster(address: str | None, stop: Stop) -> Iterator[bool]:
     """Join the cluster at `address`, or start Ray on this machine; leave it at the end.
 
-    Yields whether it was started here: it has what this machine has, and will not grow.
+    Yields whether it was started by this process: it has what this machine has, and will not grow.
 
     Meanwhile stdout goes to stderr: Ray prints there what workers and nodes say.
 
@@ -53,7 +57,7 @@ def joined_cluster(address: str | None, stop: Stop) -> Iterator[bool]:
         CallError: there is no cluster at the address, or it cannot be joined.
     """
     if ray.is_initialized():
-        yield False
+        yield _is_started_here.get()
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     is_own = address == "local"
@@ -71,7 +75,11 @@ def joined_cluster(address: str | None, stop: Stop) -> Iterator[bool]:
         try:
             with stop.deferred("Ray to start"):
                 _join(address, options)
-            yield is_own
+            token = _is_started_here.set(is_own)
+            try:
+                yield is_own
+            finally:
+                _is_started_here.reset(token)
         finally:
             with suppress(KeyboardInterrupt), stop.deferred("Ray to end"):
                 ray.shutdown()

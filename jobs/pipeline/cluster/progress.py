@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
 from types import TracebackType
+from typing import Any
 
 from jobs.pipeline.command.bars import bar_on_terminal
 from jobs.pipeline.run.reports import RowCounts
@@ -24,6 +28,7 @@ class Progress:
         self._began: float | None = None
         self._last_line = time.monotonic()
         self._bar = bar_on_terminal("shards")
+        self._standing: Mapping[str, Any] = {}
 
     def __enter__(self) -> Progress:
         if self._bar is not None:
@@ -40,14 +45,46 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, n_shards_done: int, counts: RowCounts, n_workers: int) -> None:
-        """Show the state, if it is time to; `n_workers` are those that score by now."""
+    def document(self) -> Mapping[str, Any]:
+        """What was shown last, in JSON's types; empty before. Called from another thread."""
+        return self._standing
+
+    def show(
+        self,
+        n_shards_done: int,
+        counts: RowCounts,
+        n_workers: int,
+        n_idle: int = 0,
+        n_set_aside: int = 0,
+        errors: Mapping[str, int] | None = None,
+    ) -> None:
+        """Show the state, if it is time to.
+
+        Args:
+            n_shards_done: those that were set aside among them.
+            n_workers: those that score by now.
+            n_idle: of these, the ones that have no shard.
+            errors: samples that could not be done, by kind.
+        """
         now = time.monotonic()
         if self._began is None and n_workers:
             # Loading the encoder is not scoring: a rate that counted it would start far too low.
             self._began = now
         seconds = now - self._began if self._began is not None else 0.0
         rate = counts.total / seconds if seconds > 0 else 0.0
+        self._standing = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "doing": self._verb,
+            "seconds": round(seconds, 1),
+            "n_shards": self._n_shards,
+            "n_shards_done": n_shards_done,
+            "n_shards_set_aside": n_set_aside,
+            "samples": {**asdict(counts), "total": counts.total},
+            "samples_a_second": round(rate, 3),
+            "seconds_left": self._seconds_left(n_shards_done, seconds),
+            "workers": {"ready": n_workers, "idle": n_idle},
+            "errors": dict(errors or {}),
+        }
         detail = f"{counts.total:,} samples · {rate:,.1f}/s · {counts.error:,} errors"
         if self._bar is not None:
             self._bar.update(self._task, completed=n_shards_done, detail=detail)
@@ -63,7 +100,13 @@ class Progress:
             )
 
     def _time_left(self, n_shards_done: int, seconds: float) -> str:
-        if not n_shards_done:
+        left = self._seconds_left(n_shards_done, seconds)
+        if left is None:
             return "?"
-        left = seconds / n_shards_done * (self._n_shards - n_shards_done)
         return f"{int(left) // 3600}:{int(left) // 60 % 60:02d}:{int(left) % 60:02d}"
+
+    def _seconds_left(self, n_shards_done: int, seconds: float) -> float | None:
+        """By the shards so far; None where none is done."""
+        if not n_shards_done:
+            return None
+        return round(seconds / n_shards_done * (self._n_shards - n_shards_done), 1)

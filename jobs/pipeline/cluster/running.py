@@ -21,7 +21,7 @@ from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Lease
 from jobs.pipeline.run.record import RunRecord
-from jobs.pipeline.run.reports import Warned, merged
+from jobs.pipeline.run.reports import Warned, fewest_kinds, merged
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.redaction import redact
 
@@ -127,7 +127,7 @@ def run_shard_job(
                     # Not before that is known: what the record says is trusted.
                     record.write("running", **task.described())
                     may_go_on = True
-                return _driven(task, run, to_do, workers, limits, stop, record)
+                return _driven(task, run, to_do, workers, limits, stop, record, lease)
         except CallError:
             if may_go_on:
                 record.write("stopped", **task.described())
@@ -170,9 +170,11 @@ def _driven(
     limits: LimitsConfig,
     stop: Stop,
     record: RunRecord,
+    lease: Lease,
 ) -> Outcome[Result]:
     """Do the shards on the cluster that was joined."""
     with Progress(len(to_do), task.verb) as progress:
+        lease.told = progress.document
         driver = Driver(
             *(task, layout_of_cluster(workers, len(to_do)), run, to_do),
             limits.max_shard_attempts,
@@ -199,6 +201,7 @@ def _driven(
         **task.counted(result),
         n_shards_scored=len(driver.reports),
         n_shards_set_aside=len(set_aside),
+        errors=fewest_kinds(driver.errors),
         warnings={kind: asdict(warned) for kind, warned in warnings.items()},
         workers=driver.describe_workers(),
         timings={

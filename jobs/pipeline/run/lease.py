@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,8 +88,15 @@ class Lease:
         on_loss: Callable[[], None],
         refresh_seconds: float = REFRESH_SECONDS,
         expires_seconds: float = EXPIRES_SECONDS,
+        setting: str = "run",
     ) -> None:
-        """Name the run; `__enter__` takes it. `on_loss` is called from another thread."""
+        """Name the run; `__enter__` takes it.
+
+        Args:
+            on_loss: called from another thread.
+            setting: the setting that names it, for messages.
+        """
+        self._shown = f"{setting}={redact(run.url)}"
         self._run = run
         self._on_loss = on_loss
         self._refresh = refresh_seconds
@@ -97,6 +104,9 @@ class Lease:
         self._holder = Holder.this_process()
         self._released = Event()
         self._heartbeats = 0
+        self.told: Callable[[], Mapping[str, Any]] = dict
+        """What each heartbeat says of how far it is, in JSON's types; called from the lease's own
+        thread."""
         self.is_lost = False
         """Whether another driver has taken the run."""
 
@@ -110,8 +120,7 @@ class Lease:
             self._wait_for_the_dead()
             self._write()
         except (FileNotFoundError, StorageError) as error:  # no such bucket; no access to it
-            redacted = redact(self._run.url)
-            raise CallError(f"run={redacted}: cannot be written to: {reason_of(error)}") from error
+            raise CallError(f"{self._shown}: cannot be written to: {reason_of(error)}") from error
         self._keeper = Thread(target=self._keep, name="lease", daemon=True)
         self._keeper.start()
         return self
@@ -139,7 +148,7 @@ class Lease:
             assert holder is not None
             if standing != first:
                 raise CallError(
-                    f"run={redact(self._run.url)} has a driver: host {holder.host}, "
+                    f"{self._shown} has a driver: host {holder.host}, "
                     f"pid {holder.pid}, since {holder.since}. Wait for it or stop it"
                 )
             if holder.is_dead() or waited >= self._expires:
@@ -174,6 +183,8 @@ class Lease:
     def _write(self, attempts: int = ATTEMPTS) -> None:
         self._heartbeats += 1
         document: dict[str, Any] = {"holder": asdict(self._holder), "heartbeats": self._heartbeats}
+        if told := self.told():
+            document["progress"] = dict(told)
         self._run.write_lease(document, attempts)
 
 

@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from jobs.pipeline.errors import StorageError
 from jobs.pipeline.run.fingerprint import FORMAT, Groups, groups_of
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.conditional import write_over
 from jobs.pipeline.storage.retry import with_retries
-from jobs.pipeline.storage.versions import Version, version_at
+from jobs.pipeline.storage.versions import Version, read_versioned
 
 FOOTER_KEY = b"masc"
 """Key of the part's own metadata in its Parquet footer: JSON, {"format", "fingerprint",
@@ -125,21 +124,15 @@ def read_whole(fs: AbstractFileSystem, path: str) -> StoredPart | None:
         StorageError: it cannot be read, or changes each time it is.
     """
 
-    def read() -> StoredPart:
-        version = version_at(fs, path, path, attempts=1)
-        content = fs.cat_file(path)
-        if version_at(fs, path, path, attempts=1) != version:
-            raise StorageError(path, "changed while it was read", is_transient=True)
-        try:
-            table = pq.read_table(pa.BufferReader(content))
-        except pa.ArrowInvalid:
-            return StoredPart(version, None, Footer.parse(None))
-        return StoredPart(version, table, Footer.parse(table.schema.metadata))
-
     try:
-        return with_retries(path, read)
+        version, content = read_versioned(fs, path)
     except FileNotFoundError:
         return None
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except pa.ArrowInvalid:
+        return StoredPart(version, None, Footer.parse(None))
+    return StoredPart(version, table, Footer.parse(table.schema.metadata))
 
 
 def write(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -63,6 +65,42 @@ def merged(found: Iterable[Mapping[str, Warned]]) -> dict[str, Warned]:
     return total
 
 
+LONGEST_KIND = 80
+MOST_KINDS = 20
+"""Of errors that are told apart; the rest is `OTHER`."""
+OTHER = "other"
+
+
+def kind_of(reason: str) -> str:
+    """What a row's `error` has in common with others of its kind: neither names nor numbers.
+
+    >>> kind_of("json: concept 'a dog' has no reference")
+    'json: concept ... has no reference'
+    >>> kind_of("mask.png: 640x480, the image has 512x512: belongs to another image")
+    'mask.png: NxN, the image has NxN'
+    """
+    member, separator, rest = reason.partition(": ")
+    cause = rest.partition(": ")[0].partition("; ")[0]
+    # The member of a reference is its key.
+    whole = f"{member.partition(' ')[0]}{separator}{cause}" if separator else reason
+    plain = re.sub(r"\d+(\.\d+)?", "N", re.sub(r"'[^']*'|\"[^\"]*\"", "...", whole))
+    return plain[:LONGEST_KIND]
+
+
+def kinds_of(reasons: Iterable[str]) -> dict[str, int]:
+    """How many there are of each kind, the most frequent first."""
+    return fewest_kinds(Counter(map(kind_of, reasons)))
+
+
+def fewest_kinds(kinds: Mapping[str, int]) -> dict[str, int]:
+    """The same, of which no more than `MOST_KINDS` are told apart."""
+    ordered = Counter(kinds).most_common()
+    few = dict(ordered[:MOST_KINDS])
+    if more := sum(n for _, n in ordered[MOST_KINDS:]):
+        few[OTHER] = few.get(OTHER, 0) + more
+    return few
+
+
 @dataclass(frozen=True)
 class ShardReport:
     """What the driver hears of a shard that is committed."""
@@ -74,3 +112,5 @@ class ShardReport:
     """The first sample that could not be scored, and why."""
     warnings: Mapping[str, Warned] = field(default_factory=dict)
     """What is suspicious of rows that are `ok`, by its kind."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Samples that could not be scored, by the kind of the reason (`kind_of`)."""

@@ -13,7 +13,7 @@ from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.fingerprint import MASC, Fingerprint, Groups, differing_groups
 from jobs.pipeline.run.parts import ConceptDigests, StoredPart, Used
-from jobs.pipeline.run.reports import RowCounts
+from jobs.pipeline.run.reports import RowCounts, kinds_of
 from jobs.pipeline.run.rows import ERROR, OK, SKIPPED
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.scoring.gains import Computed, stands, with_gains
@@ -43,6 +43,13 @@ class Made:
     def counts(self) -> RowCounts:
         """The rows by status."""
         return counts_of(row["status"] for row in self.rows)
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """The samples that could not be scored by this call, by the kind of the reason."""
+        if self.whole is None:
+            return {}
+        return kinds_of(row["error"] for row in self.rows if row["status"] == ERROR)
 
     @property
     def first_error(self) -> str | None:

@@ -127,6 +127,7 @@ class ShardScorer:
         return ShardReport(
             *(shard.id, made.counts, timings, made.first_error),
             warnings_of(made.rows, {row.key: row.suspicions for row in rows}),
+            made.errors,
         )
 
     def look(self, shard: Shard) -> list[Row]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from jobs.pipeline.errors import CommitError, SampleError, StorageError
-from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings
+from jobs.pipeline.run.reports import RowCounts, ShardReport, Timings, kinds_of
 from jobs.pipeline.run.shard import Shard, require_version
 from jobs.pipeline.segmenting.batches import batches_within_reach
 from jobs.pipeline.segmenting.commits import SegmentedDirectory
@@ -132,7 +132,10 @@ class ShardSegmenter:
             raise CommitError(error.what, f"cannot be written: {error.reason}") from error
         timings.commit = time.monotonic() - began
         del self.counts[shard.id]
-        return ShardReport(shard.id, counts.rows, timings, counts.first_error, counts.warnings())
+        errors = kinds_of(counts.errors.values())
+        return ShardReport(
+            shard.id, counts.rows, timings, counts.first_error, counts.warnings(), errors
+        )
 
     def _write_shard(self, shard: Shard) -> tuple[SegmentedCounts, Timings]:
         """The shard with masks, in its place; and what became of its samples."""

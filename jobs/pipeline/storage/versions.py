@@ -9,6 +9,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
+from jobs.pipeline.errors import StorageError
 from jobs.pipeline.storage.filesystem import is_local, open_filesystem
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import ATTEMPTS, with_retries
@@ -46,6 +47,24 @@ def version_at(fs: AbstractFileSystem, path: str, what: str, attempts: int = ATT
         StorageError: the storage does not say.
     """
     return _version(fs, with_retries(what, lambda: fs.info(path), attempts))
+
+
+def read_versioned(fs: AbstractFileSystem, path: str) -> tuple[Version, bytes]:
+    """The content of the file at `path`, and its version, which belong together.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: it cannot be read, or changes each time it is.
+    """
+
+    def read() -> tuple[Version, bytes]:
+        version = version_at(fs, path, path, attempts=1)
+        content = fs.cat_file(path)
+        if version_at(fs, path, path, attempts=1) != version:
+            raise StorageError(path, "changed while it was read", is_transient=True)
+        return version, content
+
+    return with_retries(path, read)
 
 
 def versions_in(fs: AbstractFileSystem, folder: str) -> dict[str, Version]:

@@ -1,0 +1,100 @@
+"""Every night: checkpoints that are new are scored, judged, written down and told of.
+
+Each complete checkpoint that the history does not hold, in the order of their marks, takes the
+steps of `judging.STEPS`. One that cannot be finished ends the night: those after it are to be held
+against it, if it passes. The same call goes on with it.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+
+from jobs.pipeline.cluster.joining import joined_cluster
+from jobs.pipeline.cluster.stopping import Stop
+from jobs.pipeline.errors import CallError, Incomplete, StorageError
+from jobs.pipeline.judging import STEPS, NightWork, files_of
+from jobs.pipeline.nightly_settings import NightlyConfig, check
+from jobs.pipeline.nights.history import History, Row
+from jobs.pipeline.nights.home import Home
+from jobs.pipeline.nights.inbox import Checkpoint
+from jobs.pipeline.nights.telling import Recipient, Telling
+from jobs.pipeline.nights.trackers import trackers_asked
+from jobs.pipeline.nights.webhook import Webhook
+from jobs.pipeline.run.lease import Lease
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Night:
+    """What came of a call."""
+
+    home: Home
+    history: History
+    judged: list[Row] = field(default_factory=list)
+    """Rows of the checkpoints that this call judged, in order."""
+    unfinished: str | None = None
+    """The checkpoint that could not be finished, and why; None where all were."""
+    n_waiting: int = 0
+    """Complete checkpoints that are still to be judged."""
+
+
+def nightly(config: NightlyConfig) -> Night:
+    """Judge the checkpoints that are new.
+
+    Raises:
+        CallError: the call or its configuration is wrong; or another call has this home.
+        StorageError: inbox or history cannot be read.
+    """
+    inbox = check(config)
+    home = Home(config.home)
+    with (
+        Stop(config.limits.grace_seconds) as stop,
+        Lease(
+            home.as_run(),
+            on_loss=partial(stop.ask, "another call has taken this home", 0),
+            setting="home",
+        ) as lease,
+    ):
+        home.is_ours = lambda: not lease.is_lost
+        recipients = _recipients(config)
+        work = NightWork(
+            config, home, Telling(recipients, partial(files_of, home), home.write_history)
+        )
+        lease.told = work.document
+        waiting = inbox.complete(work.history.names)
+        log.info("%d checkpoints are judged, %d wait", len(work.history.rows), len(waiting))
+        work.tell()
+        work.retain()
+        # One alone may find that there is nothing left to do on a cluster.
+        is_shared = len(waiting) > 1 or (waiting and config.segmenter.name is not None)
+        with joined_cluster(config.ray.address, stop) if is_shared else nullcontext():
+            unfinished = _judge_all(work, waiting)
+    n_left = len(waiting) - len(work.judged)
+    return Night(home, work.history, work.judged, unfinished, n_left)
+
+
+def _recipients(config: NightlyConfig) -> list[Recipient]:
+    webhook = Webhook(config.webhook)
+    told = trackers_asked(config.track, config.tracker)
+    return [webhook, *told] if webhook.is_asked_for else told
+
+
+def _judge_all(work: NightWork, waiting: list[Checkpoint]) -> str | None:
+    """Take checkpoints through all steps; the one that could not be, and why."""
+    for checkpoint in waiting:
+        log.info("checkpoint %s, complete since %s", checkpoint.name, checkpoint.time.isoformat())
+        work.take(checkpoint)
+        try:
+            for step in STEPS:
+                step.do(work)
+        except (Incomplete, StorageError) as error:
+            unfinished = f"{checkpoint.name}: {error}"
+            log.error("checkpoint %s; the same call goes on from here", unfinished)
+            return unfinished
+        except CallError as error:
+            raise CallError(f"checkpoint {checkpoint.name}: {error}") from error
+    return None
