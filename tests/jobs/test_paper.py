@@ -157,6 +157,8 @@ def test_every_alpha_is_the_package_s_over_the_run_s_rows(made: Made, recipe: st
         values = np.array([row[column] for row in rows])
         assert table[name]["ours"] == alpha(values, people), name
         assert table[name]["n"] == len(rows)
+        low, high = table[name]["ci"]
+        assert low <= table[name]["ours"] <= high <= 1
     without_run = ("Human", "GPT-4o", "GPT-4V")
     ran = {name for name, row in table.items() if row["ours"] is not None}
     assert ran - set(without_run) == COLUMNS[recipe].keys()

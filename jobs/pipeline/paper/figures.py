@@ -13,7 +13,14 @@ import numpy as np
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.paper.recipes import Recipe, Row
 from jobs.pipeline.paper.systems import NO_DATA, NOT_SCORED, Kind, System
-from jobs.pipeline.results.agreement.agreeing import Section, agree, left_out
+from jobs.pipeline.results.agreement.agreeing import (
+    OF_ALPHA,
+    Agreement,
+    People,
+    Section,
+    agree,
+    left_out,
+)
 from jobs.pipeline.results.agreement.alpha import INTERVAL
 from jobs.pipeline.results.agreement.dreambenchplus import ShippedRatings
 from jobs.pipeline.results.agreement.protocols import of_dreambenchplus
@@ -145,10 +152,9 @@ def _fill(recipe: Recipe, found: Found, section: Section, by_name: Mapping[str, 
     rows = {row.name: row for row in section.rows}
     places = {name: column.name for name, column in by_name.items()}
     people = section.people
-    found.figures["human"] = Figure(people.alpha, people.estimate.interval(), people.n)
+    found.figures["human"] = _alpha(people)
     for name, place in places.items():
-        pooled = rows[place].pooled
-        found.figures[name] = Figure(pooled.alpha, pooled.estimate.interval(), pooled.n)
+        found.figures[name] = _alpha(rows[place].pooled)
     for first, second in _differences_asked(recipe):
         if first in places and second in places and first != second:
             one, other = rows[places[first]], rows[places[second]]
@@ -171,6 +177,10 @@ def _fill(recipe: Recipe, found: Found, section: Section, by_name: Mapping[str, 
     for causes_in_words, names in alike.items():
         found.notes.append(f"samples without a value of {', '.join(names)}: {causes_in_words}")
     found.notes += [note for note in section.notes if note not in found.notes]
+
+
+def _alpha(of: Agreement | People) -> Figure:
+    return Figure(of.alpha, of.estimate.interval().within(*OF_ALPHA), of.n)
 
 
 def _differences_asked(recipe: Recipe) -> list[tuple[str, str]]:
