@@ -60,7 +60,7 @@ def nightly_command(config: NightlyConfig, as_json: bool) -> int:
         suites = [files_of(night.home, row) for row in night.judged]
         files = {
             "night.json": text.encode(),
-            "night.md": wording.markdown(night.judged, columns, trend).encode(),
+            "night.md": wording.markdown(night.judged, columns, trend, night.unfinished).encode(),
             "junit.xml": merged(suites),
         }
         write_files(config.out, files)

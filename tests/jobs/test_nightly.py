@@ -182,9 +182,19 @@ def test_a_night_leaves_what_a_page_of_ci_takes(nights: Nights) -> None:
     nights.call(f"out={out}")
     said = (out / "night.md").read_text()
     assert "step-2: regressed against step-1" in said
+    assert "What has changed: step-2" in said and "- CP -0.0" in said
     suites = ElementTree.fromstring((out / "junit.xml").read_bytes())
     assert (suites.get("tests"), suites.get("failures")) == ("2", "1")
     assert json.loads((out / "night.json").read_text())["judged"][1]["verdict"] == "regressed"
+
+
+def test_a_night_that_was_not_finished_says_so(nights: Nights) -> None:
+    nights.complete("step-1", is_broken=True)
+    out = Path(nights.root) / "out"
+    assert nights.call(f"out={out}").returncode == 3
+    assert (out / "night.md").read_text() == (
+        "**Not finished**: step-1: workers do not start\n\nNo checkpoint was judged.\n"
+    )
 
 
 def test_of_two_calls_at_once_one_works(nights: Nights) -> None:

@@ -96,7 +96,9 @@ def _log_to_tensorboard(config: TrackerConfig, row: Row, files: Mapping[str, byt
     with SummaryWriter(absolute(config.tensorboard)) as writer:
         for name, value in figures(row).items():
             writer.add_scalar(f"night/{name}", value, step_of(row))
-        text = "\n\n".join([wording.headline(row), *wording.details(row), *_texts(files)])
+        text = "\n\n".join(
+            [wording.headline(row), *wording.changes(row), *wording.details(row), *_texts(files)]
+        )
         writer.add_text("night", text, step_of(row))
 
 

@@ -22,7 +22,7 @@ from jobs.pipeline.command.settings import require_one_of, setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.nights.history import Row
 from jobs.pipeline.nights.telling import NotTold
-from jobs.pipeline.nights.wording import details, document, headline
+from jobs.pipeline.nights.wording import changes, details, document, headline
 from jobs.pipeline.storage.redaction import scrub
 
 FORMS = ("auto", "slack", "json")
@@ -100,12 +100,18 @@ class Webhook:
 
 def generic(row: Row) -> dict[str, Any]:
     """A JSON object: `text` for people, `night` for programs."""
-    return {"text": scrub("\n".join([headline(row), *details(row)])), "night": document(row)}
+    return {
+        "text": scrub("\n".join([headline(row), *changes(row), *details(row)])),
+        "night": document(row),
+    }
 
 
 def slack(row: Row) -> dict[str, Any]:
     """The object of Slack's incoming webhooks."""
-    lines = [f"*{_escape(headline(row))}*", *(f"• {_escape(each)}" for each in details(row))]
+    lines = [
+        f"*{_escape(headline(row))}*",
+        *(f"• {_escape(each)}" for each in (*changes(row), *details(row))),
+    ]
     text = "\n".join([*lines, _escape(row["run"])])[:MOST_TEXT]
     block = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
     return {"text": _escape(headline(row)), "blocks": [block]}

@@ -32,6 +32,23 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> TextTable:
     return TextTable("nights", headers, [_cells(row, columns) for row in rows])
 
 
+def changes(row: Row) -> list[str]:
+    """How each compared column has changed, a line each: against the last, and against the pin."""
+    lines = []
+    for suffix, against in (("", row["against"]), ("_pin", "the pin")):
+        for name in row:
+            column = name.removesuffix(f"_delta{suffix}")
+            if column != name and not column.endswith("_delta") and row[name] is not None:
+                low, high = (
+                    _number(row.get(f"{column}_delta_{end}{suffix}")) for end in ("low", "high")
+                )
+                lines.append(
+                    f"{title(column)} {signed(_number(row[name]))} [{signed(low)}, {signed(high)}] "
+                    f"against {against}"
+                )
+    return lines
+
+
 def details(row: Row) -> list[str]:
     """What else there is to say of it, a line each."""
     lines = [f"{each['kind']} ({each['of']}): {each['text']}" for each in row["suspicions"] or []]
@@ -42,18 +59,34 @@ def details(row: Row) -> list[str]:
     return lines
 
 
-def markdown(rows: Sequence[Row], columns: Sequence[str], trend: Mapping[str, Any]) -> str:
-    """A night as a comment: the words first, then figures, suspicions and the trend."""
+def markdown(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    trend: Mapping[str, Any],
+    unfinished: str | None = None,
+) -> str:
+    """A night as a comment: the words first, then figures, suspicions and the trend.
+
+    Args:
+        unfinished: the checkpoint that could not be finished, and why.
+    """
+    said = [f"**Not finished**: {escaped(scrub(unfinished))}"] if unfinished else []
     if not rows:
-        return "No checkpoint was judged.\n"
-    blocks = [f"# {escaped(headline(rows[0]))}" if len(rows) == 1 else f"# {len(rows)} checkpoints"]
+        return "\n\n".join([*said, "No checkpoint was judged."]) + "\n"
+    blocks = [
+        *said,
+        f"# {escaped(headline(rows[0]))}" if len(rows) == 1 else f"# {len(rows)} checkpoints",
+    ]
     if len(rows) > 1:
         blocks.append(bullets(headline(row) for row in rows))
     blocks.append(markdown_table(table(rows, columns)))
     for row in rows:
-        if lines := details(row):
+        if not row["passed"]:
+            lines = bullets(changes(row))
+            blocks.append(f"**What has changed: {escaped(row['checkpoint'])}**\n\n{lines}")
+        if found := details(row):
             blocks.append(
-                f"**Look at this first: {escaped(row['checkpoint'])}**\n\n{bullets(lines)}"
+                f"**Look at this first: {escaped(row['checkpoint'])}**\n\n{bullets(found)}"
             )
     if trend:
         blocks.append(f"**Trend**\n\n{bullets(trend_lines(trend))}")

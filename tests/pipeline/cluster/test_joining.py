@@ -40,6 +40,8 @@ def test_where_sockets_cannot_lie_ray_has_a_shorter_folder_and_it_goes_with_it(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with joined_cluster(None, Stop(0.0)) as is_own:
         assert is_own
+        with joined_cluster(None, Stop(0.0)) as is_own:  # the one that is there, and will not grow
+            assert is_own
         sessions = Path(ray._private.worker._global_node.get_session_dir_path()).parent
         assert sessions.is_dir()
     assert sessions.parent == Path("/tmp")

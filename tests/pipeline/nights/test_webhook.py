@@ -83,8 +83,11 @@ def test_each_checkpoint_is_told_of_once_with_its_verdict_and_figures(
         assert nights.call().returncode == 4
         assert nights.call().returncode == 0
     assert [each["night"]["verdict"] for each in heard.bodies] == [None, "regressed"]
-    assert heard.bodies[1]["text"].startswith("step-2: regressed against step-1")
     [_, row] = nights.history()
+    said = heard.bodies[1]["text"].splitlines()
+    assert said[0] == "step-2: regressed against step-1"
+    interval = f"[{row['cp_delta_low']:+.4f}, {row['cp_delta_high']:+.4f}]"
+    assert said[1] == f"CP {row['cp_delta']:+.4f} {interval} against step-1"
     assert heard.bodies[1]["night"]["cp_delta"] == row["cp_delta"]
     assert "untold" not in heard.bodies[1]["night"]
     assert row["untold"] == []
