@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.pipeline.results.comparison.suspicions import suspicions_of_runs
-from tests.jobs.test_compare import FOOTER, Row, compare, drop_cp, rows_of, write_run
+from tests.jobs.test_compare import FOOTER, NAN, Row, compare, drop_cp, rows_of, write_run
 from tests.pipeline.results.test_summary import schema_with, write_part
 
 
@@ -146,3 +146,31 @@ def test_a_list_of_stale_parts_that_is_none(tmp_path: Path, stale: Any, status: 
     done = compare(f"baseline={run}", f"candidate={run}")
     assert done.returncode == status
     assert ("stale_parts of its run.json is no list" in done.stderr) == (status == 1)
+
+
+def test_how_many_pairs_have_a_value_is_said_in_every_form(tmp_path: Path) -> None:
+    """A third of either side is NaN, in other rows: no rate rose, a third of the pairs count."""
+
+    def undefined(*prompts: str) -> Callable[[Row], None]:
+        def change(row: Row) -> None:
+            if row["prompt_id"] in prompts:
+                row["cp"] = NAN
+
+        return change
+
+    old = write_run(tmp_path / "old", rows_of("a", change=undefined("p0")))
+    new = write_run(tmp_path / "new", rows_of("b", 1, change=undefined("p1")))
+    out = tmp_path / "out"
+    done = compare(f"baseline={old}", f"candidate={new}", f"out={out}")
+    said = "180 pairs of 20 concepts (both have a value: CP of 60, CP×PF of 60)"  # noqa: RUF001
+    forms = [done.stdout, *((out / name).read_text() for name in ("compare.md", "junit.xml"))]
+    assert all(said in form for form in forms)
+    found = json.loads((out / "compare.json").read_text())
+    assert (found["cp"]["n_pairs"], found["pf"]["n_pairs"]) == (60, 180)
+
+
+def test_without_a_gate_it_is_said_that_nothing_is_decided(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", rows_of("a"))
+    done = compare(f"baseline={run}", f"candidate={run}", "gate={cp: null, pf: null}")
+    assert done.returncode == 5
+    assert "no column has a margin, so nothing is decided" in done.stdout

@@ -55,6 +55,8 @@ def headline(comparison: Comparison) -> str:
 
 def reasons(comparison: Comparison) -> list[str]:
     """Why columns are undecided, and what would help."""
+    if all(found.margin is None for found in comparison.columns.values()):
+        return ["no column has a margin, so nothing is decided: gate= names those that have"]
     return [
         f"{title(column)} is undecided: {found.reason}"
         for column, found in comparison.columns.items()
@@ -67,6 +69,13 @@ def counts(comparison: Comparison) -> str:
     pairs = comparison.evidence.pairs
     before, after = pairs.n_unpaired
     said = f"{pairs.n_pairs:,} pairs of {len(pairs.concepts):,} concepts"
+    fewer = [
+        f"{title(column)} of {found.n_pairs:,}"
+        for column, found in comparison.columns.items()
+        if found.n_pairs < pairs.n_pairs
+    ]
+    if fewer:
+        said += f" (both have a value: {', '.join(fewer)})"
     if pairs.level != "seed":
         said += f", paired by {pairs.level}"
     if before or after:
