@@ -19,13 +19,16 @@ from jobs.pipeline.judging import STEPS, NightWork, files_of
 from jobs.pipeline.nightly_settings import NightlyConfig, check
 from jobs.pipeline.nights.history import History, Row
 from jobs.pipeline.nights.home import Home
-from jobs.pipeline.nights.inbox import Checkpoint
+from jobs.pipeline.nights.inbox import Checkpoint, Inbox
 from jobs.pipeline.nights.telling import Recipient, Telling
 from jobs.pipeline.nights.trackers import trackers_asked
 from jobs.pipeline.nights.webhook import Webhook
 from jobs.pipeline.run.lease import Lease
 
 log = logging.getLogger(__name__)
+
+LOOKED_AT_AGAIN = 100
+"""Of the latest checkpoints it is asked whether they were exported once more."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ def nightly(config: NightlyConfig) -> Night:
             config, home, Telling(recipients, partial(files_of, home), home.write_history)
         )
         lease.told = work.document
+        _tell_of_marked_anew(inbox, work.history)
         waiting = inbox.complete(work.history.names)
         log.info("%d checkpoints are judged, %d wait", len(work.history.rows), len(waiting))
         work.tell()
@@ -81,6 +85,17 @@ def _recipients(config: NightlyConfig) -> list[Recipient]:
     webhook = Webhook(config.webhook)
     told = trackers_asked(config.track, config.tracker)
     return [webhook, *told] if webhook.is_asked_for else told
+
+
+def _tell_of_marked_anew(inbox: Inbox, history: History) -> None:
+    """A name that is used again is not judged again, and nobody should think that it was."""
+    latest = {row["checkpoint"]: row["time"] for row in history.rows[-LOOKED_AT_AGAIN:]}
+    for name in inbox.marked_anew(latest):
+        log.warning(
+            "checkpoint %s has a later mark than when it was judged, and is not judged again; give "
+            "what is new a name of its own",
+            name,
+        )
 
 
 def _judge_all(work: NightWork, waiting: list[Checkpoint]) -> str | None:

@@ -111,6 +111,16 @@ def test_run_twice_nothing_is_done_twice(nights: Nights) -> None:
     assert not Path(f"{nights.home}/driver.json").exists()
 
 
+def test_a_name_that_is_used_again_is_not_judged_again_and_that_is_said(nights: Nights) -> None:
+    nights.complete("step-1")
+    set_mark(nights, "step-1", 0)
+    assert "later mark" not in nights.call().stderr + nights.call().stderr
+    set_mark(nights, "step-1", 1)
+    done = nights.call("--json")
+    assert (done.returncode, json.loads(done.stdout)["judged"]) == (0, [])
+    assert "checkpoint step-1 has a later mark than when it was judged" in done.stderr
+
+
 def test_without_its_mark_a_checkpoint_is_not_complete(nights: Nights) -> None:
     nights.add("step-1")
     Path(f"{nights.root}/inbox/README").write_text("no checkpoint")
@@ -254,6 +264,14 @@ def test_rows_of_old_runs_go_but_for_the_last_that_passed(nights: Nights) -> Non
     assert left == ["step-1", "step-3"]
     assert [row["is_kept"] for row in nights.history()] == [False, True, False, True]
     assert Path(f"{nights.home}/runs/step-2/compare/compare.md").is_file()
+
+
+def test_the_pinned_run_never_goes(nights: Nights) -> None:
+    for number in range(3):
+        nights.complete(f"step-{number}")
+        nights.call("keep=1", *([f"baseline={nights.home}/runs/step-0"] if number else []))
+    left = sorted(path.parent.name for path in Path(nights.home).glob("runs/*/scores"))
+    assert left == ["step-0", "step-2"]
 
 
 @pytest.mark.parametrize(

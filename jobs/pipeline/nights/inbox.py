@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,6 +106,22 @@ class Inbox:
                 samples = self.pattern.replace(PLACEHOLDER, name)
                 found.append(Checkpoint(name, time, samples))
         return sorted(found, key=lambda each: (each.time, natural_order(each.name)))
+
+    def marked_anew(self, judged: Mapping[str, datetime]) -> list[str]:
+        """Of checkpoints that were judged, by name with the times of their marks then, those that
+        have a later one by now.
+
+        Raises:
+            StorageError: a mark cannot be asked for.
+        """
+        fs, parent = open_filesystem(self.parent, keeps_listings=False)
+        with ThreadPoolExecutor(max_workers=REQUESTS_AT_ONCE) as pool:
+            times = list(pool.map(lambda name: self._marked(fs, parent, name), judged))
+        return [
+            name
+            for name, now in zip(judged, times, strict=True)
+            if now is not None and now > judged[name]
+        ]
 
     def _names(self, fs: AbstractFileSystem, parent: str) -> list[str]:
         redacted = redact(self.parent)

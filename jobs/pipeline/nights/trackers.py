@@ -156,7 +156,7 @@ TRACKERS: Mapping[str, Callable[[TrackerConfig, Row, Mapping[str, bytes]], None]
 }
 
 
-def concept_table(compared: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
+def concept_table(compared: Mapping[str, Any]) -> tuple[list[Any], list[list[Any]]]:
     """Of `compare.json`, the change of each concept: names of columns, and a row each."""
     concepts = compared.get("concepts", [])
     columns = [name for name in (concepts[0] if concepts else {}) if name not in FIXED]
