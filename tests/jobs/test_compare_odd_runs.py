@@ -174,3 +174,15 @@ def test_without_a_gate_it_is_said_that_nothing_is_decided(tmp_path: Path) -> No
     done = compare(f"baseline={run}", f"candidate={run}", "gate={cp: null, pf: null}")
     assert done.returncode == 5
     assert "no column has a margin, so nothing is decided" in done.stdout
+
+
+def test_a_candidate_of_which_nothing_is_scored_does_not_blame_the_baseline(tmp_path: Path) -> None:
+    old = write_run(tmp_path / "old", rows_of("a"))
+
+    def skip(row: Row) -> None:
+        row |= {"status": "skipped", "cp": None, "pf": None}
+
+    new = write_run(tmp_path / "new", rows_of("b", 1, change=skip))
+    found = compared(f"baseline={old}", f"candidate={new}")
+    assert (found["exit"], found["n_pairs"]) == (5, 0)
+    assert [each["kind"] for each in found["suspicions"]] == ["unpaired_baseline", "skip_rate"]

@@ -113,7 +113,7 @@ def suspicions_of(
     for name, side, n in zip(
         ("baseline", "candidate"), (baseline, candidate), pairs.n_unpaired, strict=True
     ):
-        share = n / side.n_ok if side.n_ok else 1.0
+        share = _share(n, side.n_ok)
         if share > limits.max_unpaired:
             other = "candidate" if name == "baseline" else "baseline"
             text = f"{share:.0%} of the {name}'s rows have no partner: is the {other} complete?"
