@@ -141,6 +141,7 @@ def test_every_step_is_there_and_writes_what_its_list_says(tmp_path: Path) -> No
     }
 
 
+@pytest.mark.slow
 def test_killed_after_any_write_the_next_call_goes_on(tmp_path: Path) -> None:
     expected, written = quiet(str(tmp_path / "quiet"))
     # Before its first row a night is as if it had not begun.

@@ -128,6 +128,7 @@ def test_an_image_of_any_mode_scores_as_the_authors_do(
     assert_equal(a.pf, b.pf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 def test_a_batch_of_mixed_shapes_and_references_scores_each_as_alone(
     scorers: tuple[MaSC, Any], batch_size: int
@@ -172,6 +173,7 @@ def test_any_prompt_is_encoded_as_the_authors_do(naflex_checkpoint: Path, prompt
     assert_equal(a.pf, b.pf)
 
 
+@pytest.mark.slow
 def test_photos_score_as_the_authors_do(
     scorers: tuple[MaSC, Any], photos: dict[str, list[Photo]]
 ) -> None:

@@ -162,6 +162,7 @@ def test_a_log_level_that_is_none_is_one_line_and_status_one() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["evaluate", "pack", "reduce"])
 def test_help_shows_every_setting_with_its_default(name: str) -> None:
     run = command(name, "--help")

@@ -123,6 +123,7 @@ def test_the_pairs_are_those_of_the_protocol_in_number_and_identity(tmp_path: Pa
     assert samples[0].key.startswith("8/")
 
 
+@pytest.mark.slow
 def test_more_subjects_and_backgrounds_than_the_protocol_takes_change_nothing(
     tmp_path: Path,
 ) -> None:

@@ -59,6 +59,7 @@ def test_it_is_a_column_of_the_schema_and_part_of_the_fingerprint() -> None:
     assert list(groups_asked(metrics_asked(DEMO, MetricConfig(), {}, 10))) == ["masc"]
 
 
+@pytest.mark.slow
 def test_help_lists_the_metrics_that_there_are() -> None:
     shown = evaluate("--help").stdout
     assert "mean_colour" in shown

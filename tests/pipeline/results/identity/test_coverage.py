@@ -19,12 +19,14 @@ def test_without_clusters_both_intervals_of_an_auc_hold_and_agree(subjects: int,
     assert wider == pytest.approx(1, abs=0.06)
 
 
+@pytest.mark.slow
 def test_with_clusters_that_over_subjects_holds_and_delongs_does_not() -> None:
     delong, by_subject, _ = auc_held(50, 20, CLUSTERED, DRAWS)
     assert LEAST <= by_subject <= MOST
     assert delong < 70
 
 
+@pytest.mark.slow
 def test_the_intervals_of_an_agreement_hold() -> None:
     for share in agreement_held(40, 9, draws=100):
         assert 89 <= share <= 99.5
