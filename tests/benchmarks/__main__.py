@@ -79,7 +79,7 @@ def benchmarks(folder: Path, config: BenchConfig) -> dict[str, Callable[[], list
         "segmenters": lambda: segmenter_costs.of_each(folder, best_device()),
         "comparators": lambda: [
             *comparator_costs.of_each(folder, rounds),
-            *comparator_costs.of_all_together(folder, rounds, 3),
+            *comparator_costs.of_all_together(folder, rounds, 4),
         ],
         "iou": lambda: segmenter_iou.measure(folder, config.segmenter),
         "gpu": lambda: on_gpu.measure(folder, rounds),

@@ -33,7 +33,8 @@ AGGREGATORS = ("masked_maxcos", "global_maxcos", "weighted_maxcos", "recall_fg")
 
 
 def rows_of_the_table() -> list[list[str]]:
-    lines = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    systems = PAGE.partition("## The systems")[2].partition("\n\n- ")[0]
+    lines = [line for line in systems.splitlines() if line.startswith("| `")]
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
 
 
