@@ -41,7 +41,8 @@ def about(run: str) -> About:
     """
     shown = redact(run).rstrip("/")
     described = RunDirectory(run).read_description()
-    name = shown.rpartition("/")[2] or shown
+    # The last name alone is often "run".
+    name = "/".join(shown.split("/")[-2:])
     if described is None:
         return About(shown, name, "unknown", [("run", shown), ("run.json", "not there")])
     state = str(described.get("state", "unknown"))

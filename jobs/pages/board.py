@@ -124,7 +124,7 @@ def _scale(rows: Sequence[Mapping[str, Any]], column: str) -> Scale:
 
 
 def _three(scale: Scale) -> list[Tick]:
-    ticks = scale.ticks(3)
+    ticks = scale.ticks(4)
     return ticks if len(ticks) <= 3 else [ticks[0], ticks[len(ticks) // 2], ticks[-1]]
 
 

@@ -20,7 +20,7 @@ from jobs.pipeline.results.comparison.document import document
 from jobs.pipeline.results.numbers import ABSENT, plain, signed
 from jobs.pipeline.run.scores import Scores
 
-WIDTH, LINE = 300, 26
+WIDTH, LINE = 210, 26
 MOST_CONCEPTS = 12
 """Of each direction, in the table of a comparison."""
 MOST_IN_DATA = 2_500
@@ -63,7 +63,8 @@ class Change:
 
     name: str
     verdict: str
-    headline: str
+    sentence: str
+    """What the verdict rests on."""
     deltas: list[Delta]
     zero: float
     ticks: list[Tick]
@@ -157,7 +158,7 @@ def _change(comparison: Comparison, confidence: float) -> Change:
     return Change(
         shown(comparison.name),
         comparison.verdict,
-        wording.headline(comparison),
+        _sentence(comparison),
         [_delta(column, comparison, scale) for column in comparison.columns],
         scale.at(0),
         scale.ticks(4),
@@ -166,6 +167,12 @@ def _change(comparison: Comparison, confidence: float) -> Change:
         notes,
         *_concepts(comparison, confidence),
     )
+
+
+def _sentence(comparison: Comparison) -> str:
+    """The headline, without what stands above it."""
+    said = wording.headline(comparison).removeprefix(f"{comparison.name}: {comparison.verdict}, ")
+    return said[:1].upper() + said[1:]
 
 
 def _delta(column: str, comparison: Comparison, scale: Scale) -> Delta:

@@ -175,12 +175,12 @@ def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Of the page's head: links to what is there."""
     names = {
         "leaderboard": "Leaderboard",
+        "changes": "Changes",
+        "trend": "Trend",
         "scatter-section": "CP × PF",  # noqa: RUF001 - a product
         "concepts": "Concepts",
         "distributions": "Distributions",
         "tags": "Prompts",
-        "changes": "Changes",
-        "trend": "Trend",
         "gallery": "Gallery",
         "people": "People",
         "problems": "Problems",

@@ -12,11 +12,11 @@ from jobs.pages.distributions import Distribution
 from jobs.pages.names import link_to, shown, title
 from jobs.pipeline.results.summary import Summary
 
-WIDTH = 640
-LEFT, RIGHT, TOP, BOTTOM = 176, 12, 6, 26
+WIDTH = 560
+LEFT, RIGHT, TOP, BOTTOM = 158, 12, 6, 26
 LINE, TALL = 34, 30
 """Pixels from a model to the next, and of the highest bin."""
-LONGEST = 24
+LONGEST = 22
 MOST_DRAWN = 60
 """Models; all are in the table."""
 QUANTILES = ("p05", "p25", "p50", "p75", "p95")
@@ -64,7 +64,7 @@ def ridges(found: Distribution, summary: Summary, ranked: Sequence[str | None]) 
         title(found.column),
         floor + BOTTOM,
         floor,
-        scale.ticks(8),
+        scale.ticks(6),
         lines,
         len(rows) - len(drawn),
         rows,

@@ -24,7 +24,7 @@ from jobs.pages.names import link_to, shown
 from jobs.pipeline.results.comparison.suspicions import LEAK
 from jobs.pipeline.results.summary import Summary
 
-WIDTH, HEIGHT = 640, 460
+WIDTH, HEIGHT = 560, 420
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 44
 FEWEST = 3
 MOST_LABELS = 40
@@ -86,19 +86,27 @@ def scatter(
     copies = copies_among(rows)
     at = [(x.at(row["cp_mean"]), y.at(row["pf_mean"])) for row in rows]
     names = [shown(row["model"]) for row in rows]
-    labels = placed(at[:MOST_LABELS], names[:MOST_LABELS], WIDTH, HEIGHT - BOTTOM)
+    crosses = [_cross(row, x, y) for row in rows]
+    lines = [
+        box
+        for (px, py), cross in zip(at, crosses, strict=True)
+        if cross is not None
+        for box in ((cross[0], py - 1, cross[1], py + 1), (px - 1, cross[2], px + 1, cross[3]))
+    ]
+    few = slice(MOST_LABELS)
+    labels = placed(at[few], names[few], WIDTH - RIGHT, HEIGHT - BOTTOM, lines)
     labels += [None] * (len(rows) - len(labels))
     points = [
         Point(
             name,
             link_to("model", row["model"]),
             *where,
-            _cross(row, x, y),
+            cross,
             label,
             row["model"] in copies,
             f"{name}: CP {row['cp_mean']:.3f}, PF {row['pf_mean']:.3f}{_leak(row)}",
         )
-        for row, where, name, label in zip(rows, at, names, labels, strict=True)
+        for row, where, name, cross, label in zip(rows, at, names, crosses, labels, strict=True)
     ]
     shown_copies = [shown(row["model"]) for row in rows if row["model"] in copies]
     return Scatter(

@@ -15,12 +15,12 @@ from jobs.pipeline.storage.filesystem import open_filesystem
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 
-WIDTH, HEIGHT = 640, 190
+WIDTH, HEIGHT = 560, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 34
 FIRST_SHOWN = {"cp": 0, "pf": 1}
 MOST_NIGHTS = 120
 """The latest that are shown."""
-LABELS = 8
+LABELS = 6
 """Checkpoints that are named along the axis, about."""
 
 

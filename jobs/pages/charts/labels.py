@@ -37,27 +37,35 @@ Box = tuple[float, float, float, float]
 
 
 def placed(
-    points: Sequence[tuple[float, float]], names: Sequence[str], width: float, height: float
+    points: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    width: float,
+    height: float,
+    lines: Sequence[tuple[float, float, float, float]] = (),
 ) -> list[Label | None]:
     """A label for each point, the first ones first; None where none of its places is free.
 
     Args:
         points: in pixels.
         width, height: that labels have to lie within.
+        lines: left, top, right and bottom of what they must not cover either.
     """
     taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in points]
+    taken += lines
     labels: list[Label | None] = []
     for (x, y), name in zip(points, names, strict=True):
         text = shortened(name)
         long = LETTER * len(text)
         found = None
         for dx, dy, anchor in (
-            (AWAY, 4, "start"),
-            (-AWAY, 4, "end"),
+            (AWAY, -AWAY, "start"),
+            (-AWAY, -AWAY, "end"),
+            (AWAY, AWAY + 9, "start"),
+            (-AWAY, AWAY + 9, "end"),
             (0, -AWAY, "middle"),
             (0, AWAY + 9, "middle"),
-            (AWAY, -AWAY, "start"),
-            (-AWAY, AWAY + 9, "end"),
+            (AWAY, 4, "start"),
+            (-AWAY, 4, "end"),
         ):
             left = x + dx - {"start": 0.0, "end": long, "middle": long / 2}[anchor]
             box = left, y + dy - LINE + 3, left + long, y + dy + 3
