@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.pages.charts.labels import LETTER
 from jobs.pages.charts.scale import Scale, Tick, scale_of
 from jobs.pages.names import link_to, shown, title
 from jobs.pipeline.results.leaderboard import ABSENT
@@ -15,6 +16,8 @@ from jobs.pipeline.results.summary import Summary
 WIDTH = 132
 """Pixels of a drawn interval."""
 EDGE = 6
+ROOM = 11
+"""Pixels that a tick's text takes on either side."""
 MOST_NAMED = 6
 COUNTS = {
     "n_skipped": "skipped",
@@ -71,7 +74,7 @@ class Column:
     name: str
     title: str
     ticks: list[Tick]
-    """At most three."""
+    """At most three, none beside another's text."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,13 @@ def _scale(rows: Sequence[Mapping[str, Any]], column: str) -> Scale:
 
 
 def _three(scale: Scale) -> list[Tick]:
-    ticks = scale.ticks(4)
-    return ticks if len(ticks) <= 3 else [ticks[0], ticks[len(ticks) // 2], ticks[-1]]
+    ticks = [tick for tick in scale.ticks(4) if ROOM <= tick.at <= WIDTH - ROOM]
+    few = ticks if len(ticks) <= 3 else [ticks[0], ticks[len(ticks) // 2], ticks[-1]]
+    kept: list[Tick] = []
+    for tick in few:
+        if not kept or tick.at - kept[-1].at >= LETTER * (len(tick.text) + 1):
+            kept.append(tick)
+    return kept
 
 
 def _score(row: Mapping[str, Any], column: str, scale: Scale) -> Score:
@@ -149,6 +157,8 @@ def _overlaps(rows: Sequence[Mapping[str, Any]], column: str) -> list[str]:
     n_all = math.comb(len(known), 2)
     if not pairs:
         return [f"{title(column)}: no two intervals overlap."]
+    if len(pairs) == n_all and n_all > 1:
+        return [f"{title(column)}: the intervals of all models overlap one another."]
     named = [f"{shown(a['model'])} and {shown(b['model'])}" for a, b in pairs[:MOST_NAMED]]
     more = f", and {len(pairs) - MOST_NAMED:,} pairs more" if len(pairs) > MOST_NAMED else ""
     return [

@@ -10,8 +10,8 @@ import numpy as np
 
 from jobs.pipeline.results.summary import Summary
 
-MOST_NUMBERS = 270_000
-"""That the page holds of cells: 2.4 MB."""
+MOST_NUMBERS = 310_000
+"""That the page holds of cells: 2.4 MB, as numbers of rows are short."""
 EXACT = 12_000
 """Up to so many they are written to the last digit; of more, to `DIGITS`."""
 DIGITS = 6

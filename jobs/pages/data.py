@@ -34,6 +34,8 @@ def data_of(
         "cells": _cells(cells),
         "heat": {
             "levels": len(COLOURS),
+            "column": None if heat is None else heat.column,
+            "shown": [] if heat is None else heat.shown,
             "ends": {} if heat is None else {name: list(of) for name, of in heat.ends.items()},
         },
         "scatter": None if scatter is None else _scales(scatter),

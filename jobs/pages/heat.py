@@ -65,6 +65,10 @@ class Heat:
     models: list[tuple[str, str]]
     """Name and link, best first."""
     lines: list[HeatLine]
+    column: str
+    """Of the table."""
+    shown: list[int]
+    """Places of its concepts in `Cells.concepts`."""
     ends: dict[str, tuple[float, float]]
     """By column, the figures of the first and the last colour."""
     pictures: list[Picture]
@@ -93,7 +97,7 @@ def heat(cells: Cells, first: str = "cp") -> Heat | None:
     pictures = []
     if cells.n.size >= MANY:
         pictures = [_picture(cells, column, ends[column]) for column in ("cp", "pf")]
-    return Heat(models, lines, ends, pictures)
+    return Heat(models, lines, shown_column, order.tolist(), ends, pictures)
 
 
 def levels_of(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from jobs.pages.about import About
@@ -34,16 +35,22 @@ def _told_apart(figures: Figures) -> str:
     letters, first = figures.summary.groups, figures.ranked[0]
     if not letters:
         return " Whether that is beyond chance, so few concepts do not tell."
-    alike = [
-        shown(model)
-        for model in figures.ranked[1:]
-        if set(letters.get(model, "")) & set(letters.get(first, ""))
-    ]
+    own = _letters(letters[first])
+    alike = [shown(model) for model in figures.ranked[1:] if own & _letters(letters[model])]
     if not alike:
         return " It is told apart from all others."
     named = ", ".join(alike[:MOST_NAMED])
     more = f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
     return f" It cannot be told apart from {named}{more}."
+
+
+def _letters(text: str) -> set[str]:
+    """Of a model; after z come a1 to z1.
+
+    >>> sorted(_letters("ab1"))
+    ['a', 'b1']
+    """
+    return set(re.findall(r"[a-z]\d*", text))
 
 
 def facts(figures: Figures, runs: Sequence[About]) -> list[tuple[str, str]]:

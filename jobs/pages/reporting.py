@@ -139,7 +139,7 @@ def page_of(
         "board_notes": opening.board_notes(figures),
         "scatter": drawn_scatter,
         "heat": drawn_heat,
-        "heat_first": next(iter(drawn_heat.ends.values())) if drawn_heat else None,
+        "heat_first": drawn_heat.ends[drawn_heat.column] if drawn_heat else None,
         "heat_note": _heat_note(cells),
         "ridges": [
             ridges.ridges(each, figures.summary, figures.ranked) for each in figures.distributions

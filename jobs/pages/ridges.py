@@ -14,8 +14,10 @@ from jobs.pipeline.results.summary import Summary
 
 WIDTH = 560
 LEFT, RIGHT, TOP, BOTTOM = 158, 12, 6, 26
-LINE, TALL = 34, 30
-"""Pixels from a model to the next, and of the highest bin."""
+LINE, CLOSE = 34, 24
+"""Pixels from a model to the next; where there are many."""
+MANY = 12
+
 LONGEST = 22
 MOST_DRAWN = 60
 """Models; all are in the table."""
@@ -30,6 +32,8 @@ class Ridge:
     label: str
     link: str
     base: float
+    tall: float
+    """To the line above."""
     path: str
     middle: float
     box: tuple[float, float]
@@ -57,8 +61,11 @@ def ridges(found: Distribution, summary: Summary, ranked: Sequence[str | None]) 
     rows = [by_name[name] for name in ranked if found.counts[name].sum()]
     drawn = rows[:MOST_DRAWN]
     scale = Scale(float(found.edges[0]), float(found.edges[-1]), LEFT, WIDTH - RIGHT)
-    floor = TOP + LINE * len(drawn)
-    lines = [_line(row, found, scale, TOP + LINE * (place + 1)) for place, row in enumerate(drawn)]
+    line = LINE if len(drawn) <= MANY else CLOSE
+    floor = TOP + line * len(drawn)
+    lines = [
+        _line(row, found, scale, TOP + line * (place + 1), line) for place, row in enumerate(drawn)
+    ]
     return Ridges(
         found.column,
         title(found.column),
@@ -71,10 +78,12 @@ def ridges(found: Distribution, summary: Summary, ranked: Sequence[str | None]) 
     )
 
 
-def _line(row: Mapping[str, Any], found: Distribution, scale: Scale, base: float) -> Ridge:
+def _line(
+    row: Mapping[str, Any], found: Distribution, scale: Scale, base: float, tall: float
+) -> Ridge:
     name = shown(row["model"])
     counts = found.counts[row["model"]]
-    heights = TALL * counts / counts.max()
+    heights = (tall - 4) * counts / counts.max()
     steps = [f"M{scale.at(found.edges[0])} {base}"]
     for left, right, height in zip(found.edges, found.edges[1:], heights, strict=False):
         top = round(base - float(height), 1)
@@ -86,6 +95,7 @@ def _line(row: Mapping[str, Any], found: Distribution, scale: Scale, base: float
         shortened(name, LONGEST),
         link_to("model", row["model"]),
         base,
+        tall,
         "".join(steps),
         scale.at(middle),
         (scale.at(box_low), scale.at(box_high)),

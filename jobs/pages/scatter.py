@@ -25,7 +25,7 @@ from jobs.pipeline.results.comparison.suspicions import LEAK
 from jobs.pipeline.results.summary import Summary
 
 WIDTH, HEIGHT = 560, 420
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 44
+LEFT, RIGHT, TOP, BOTTOM = 66, 16, 16, 44
 FEWEST = 3
 MOST_LABELS = 40
 

@@ -24,7 +24,8 @@
     name === null ? UNKNOWN : name.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, " ") || "(empty)";
   const isolated = (name) => make("bdi", null, named(name));
   const figure = (value, digits = 3) => (value === null || value === undefined ? DASH : value.toFixed(digits));
-  const count = (n) => (n === null || n === undefined ? DASH : n.toLocaleString("en"));
+  const grouped = new Intl.NumberFormat("en");
+  const count = (n) => (n === null || n === undefined ? DASH : grouped.format(n));
   const linkTo = (kind, name) => `#${kind}=${encodeURIComponent(name === null ? "" : name)}`;
   const titleOf = (column) => data.titles[column] || column;
 
@@ -133,15 +134,17 @@
 
   const tip = byId("tip");
   function showTip(target, x, y) {
-    tip.textContent = target.dataset.tip;
-    tip.hidden = false;
+    const said = target.dataset.tip || saidOfCell(target);
+    tip.hidden = !said;
+    if (!said) return;
+    tip.textContent = said;
     const box = tip.getBoundingClientRect();
     const left = Math.min(x + 14, innerWidth - box.width - 8);
     const top = y + 18 + box.height > innerHeight ? y - box.height - 10 : y + 18;
     tip.style.left = `${Math.max(8, left)}px`;
     tip.style.top = `${Math.max(8, top)}px`;
   }
-  const tipped = (event) => (event.target instanceof Element ? event.target.closest("[data-tip]") : null);
+  const tipped = (event) => (event.target instanceof Element ? event.target.closest("[data-tip], #heat td") : null);
   document.addEventListener("pointermove", (event) => {
     const target = tipped(event);
     if (target) showTip(target, event.clientX, event.clientY);
@@ -164,7 +167,7 @@
   const concepts = data.concepts.concept;
   const columns = Object.keys(data.cells.means);
   const meanOf = (column) => data.concepts[`${column}_mean`];
-  const heat = { column: "cp", order: "low", wanted: "", first: 0 };
+  const heat = { column: "cp", order: "low", wanted: "", first: 0, shown: data.heat.shown };
 
   function level(column, value) {
     const [least, most] = data.heat.ends[column];
@@ -193,20 +196,27 @@
   }
   function heatRow(place) {
     const concept = concepts[place];
-    const cells = data.models.map((model, row) => {
+    const cells = data.models.map((_, row) => {
       const value = data.cells.means[heat.column][row][place];
-      const said = `${named(concept)}, ${named(model.model)}: ${titleOf(heat.column)} ${figure(value, 4)}, ${count(data.cells.n_ok[row][place])} samples`;
-      const colour = value === null ? null : `h${level(heat.column, value)}`;
-      return make("td", { class: colour, "data-tip": said }, figure(value));
+      return make("td", { class: value === null ? null : `h${level(heat.column, value)}` }, figure(value));
     });
     const link = make("a", { href: linkTo("concept", concept) }, isolated(concept));
     return make("tr", null, make("th", { scope: "row", class: "left" }, link), make("td", null, figure(modelMean(heat.column, place))), ...cells);
+  }
+  function saidOfCell(cell) {
+    const place = heat.shown[cell.parentElement.sectionRowIndex], row = cell.cellIndex - 2;
+    if (row < 0) return `${named(concepts[place])}: mean of all models`;
+    const value = data.cells.means[heat.column][row][place];
+    return `${named(concepts[place])}, ${named(data.models[row].model)}: ${titleOf(heat.column)} ${figure(value, 4)}, ${count(data.cells.n_ok[row][place])} samples`;
   }
   function drawHeat() {
     const places = orderedConcepts();
     heat.first = Math.max(0, Math.min(heat.first, Math.floor((places.length - 1) / ROWS) * ROWS));
     const shown = places.slice(heat.first, heat.first + ROWS);
-    byId("heat").tBodies[0].replaceChildren(...shown.map(heatRow));
+    if (shown.join() !== heat.shown.join() || heat.drawn !== heat.column) {
+      byId("heat").tBodies[0].replaceChildren(...shown.map(heatRow));
+      Object.assign(heat, { shown, drawn: heat.column });
+    }
     byId("heat-ends").textContent = data.heat.ends[heat.column].map((value) => figure(value)).join(" to ");
     byId("found-concepts").textContent = heat.wanted ? `${count(places.length)} of ${count(concepts.length)}` : "";
     byId("heat-pager").hidden = places.length <= ROWS;
@@ -219,8 +229,10 @@
     drawHeat();
   }
   if (byId("heat")) {
-    byId("heat-column").append(...columns.filter((column) => data.cells.means[column].flat().some((value) => value !== null)).map((column) => make("option", { value: column }, titleOf(column))));
-    heat.column = byId("heat-column").value;
+    byId("heat-column").append(...columns.filter((column) => data.cells.means[column].some((row) => row.some((value) => value !== null))).map((column) => make("option", { value: column }, titleOf(column))));
+    // As the page is written its table is of this column already.
+    heat.column = heat.drawn = data.heat.column;
+    byId("heat-column").value = heat.column;
     byId("heat-column").addEventListener("change", (event) => changeHeat({ column: event.target.value }));
     byId("heat-order").addEventListener("change", (event) => changeHeat({ order: event.target.value }));
     byId("find-concept").addEventListener("input", (event) => changeHeat({ wanted: event.target.value.trim() }));
@@ -343,4 +355,5 @@
   addEventListener("hashchange", follow);
   follow();
   document.documentElement.dataset.ready = "true";
+  performance.mark("ready");
 })();
