@@ -26,6 +26,8 @@ class About:
     state: str
     """As `run.json` has it; `unknown` without one."""
     overview: Pairs
+    n_stale: int = 0
+    """Parts that count no longer, since their shard is gone or has changed."""
     configuration: Pairs = field(default_factory=list)
     fingerprint: Pairs = field(default_factory=list)
     versions: Pairs = field(default_factory=list)
@@ -52,6 +54,7 @@ def about(run: str) -> About:
         name,
         state,
         _overview(shown, state, described),
+        len(described.get("stale_parts") or []),
         list(_flat(described.get("config"))),
         list(_flat(dict(groups))),
         list(_flat(described.get("versions"))),

@@ -79,6 +79,12 @@ def warnings(
         for run in runs
         if run.state not in ("done", "unknown")
     ]
+    said += [
+        f"{run.name}: {_of(run.n_stale, 'part')} left out, as the shards of these are gone or have "
+        "changed"
+        for run in runs
+        if run.n_stale
+    ]
     said += figures.summary.notes
     if cells.n_concepts > len(cells.concepts):
         said.append(
