@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jobs.pages.prompt import PromptPart
+
 
 @dataclass(frozen=True)
 class Overlay:
@@ -49,15 +51,6 @@ class ReferencePicture:
     matches: str = ""
     """Of each of its patches the number of the generation's patch that met it best, separated by
     spaces; empty without an overlay."""
-
-
-@dataclass(frozen=True)
-class PromptPart:
-    """A piece of the prompt."""
-
-    text: str
-    is_stripped: bool
-    """Whether PF did not see it."""
 
 
 @dataclass(frozen=True)
