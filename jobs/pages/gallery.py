@@ -12,7 +12,7 @@ import duckdb
 from jobs.pages.gallery_choosing import MERIT_IN_WORDS, Choice, Chosen, choose, pair_with
 from jobs.pages.gallery_items import Gallery
 from jobs.pages.gallery_showing import Fetched, named, show
-from jobs.pipeline.command.settings import require_in_range, require_one_of, setting
+from jobs.pipeline.command.settings import require_in_range, require_one_of
 from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.explaining import explained, load_masc
 from jobs.pipeline.results.comparison.opening import MEMORY_LIMIT, matched_models, models_of
@@ -33,18 +33,18 @@ MOST = 200
 """Samples on a page: of more the pictures would be too small to see anything."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class GalleryConfig:
-    """Fields of the report's own settings."""
+    """What a gallery is asked for."""
 
-    gallery: int = setting(24, "samples to show with their images; 0 shows none")
-    heatmaps: str = setting(
-        AUTO, "where scores come from, by the encoder: on, off; auto is where it can be loaded"
-    )
-    assets: str | None = setting(
-        None, "folder beside the page for full images, by its name; null keeps thumbnails alone"
-    )
-    seed: int = setting(0, "of the random samples among those that are shown")
+    gallery: int = 24
+    """Samples that are shown, at most `MOST`."""
+    heatmaps: str = AUTO
+    """Where scores come from, by the encoder: `ON`, `OFF`; `AUTO` where it can be loaded."""
+    assets: str | None = None
+    """Name of a folder beside the page for full images; None keeps thumbnails alone."""
+    seed: int = 0
+    """Of the random samples."""
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from jobs.pages.gallery_items import BEST, CELL, CHANGED, RANDOM, UNDECIDED, WORST
 from jobs.pipeline.results.comparison.pairing import BY_ID, BY_TEXT, value_of
 from jobs.pipeline.results.numbers import plain, signed
 from jobs.pipeline.run.rows import OK
 
-BEST, WORST, CHANGED, UNDECIDED, RANDOM, CELL = KINDS = (
-    "best",
-    "worst",
-    "changed",
-    "undecided",
-    "random",
-    "cell",
-)
 SHARES = {WORST: 6, CHANGED: 4, BEST: 8, UNDECIDED: 8, RANDOM: 8}
 """Of each kind one in so many of the places; cells take what is left."""
 OTHER_CELLS = 100
@@ -56,7 +49,7 @@ class Chosen:
     row: Mapping[str, Any]
     """Of `scores/`, every column that was opened."""
     kinds: Sequence[str]
-    """Of `KINDS`, and in this order `reasons`."""
+    """Of `gallery_items.KINDS`, and in this order `reasons`."""
     reasons: Sequence[str]
     partner: Mapping[str, Any] | None = None
     """The row of the baseline's sample of the same concept, prompt and seed."""

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.pages.prompt import PromptPart
+
+WORST, BEST, CHANGED, UNDECIDED, RANDOM, CELL = (
+    "worst",
+    "best",
+    "changed",
+    "undecided",
+    "random",
+    "cell",
+)
+KINDS = {
+    WORST: "worst",
+    BEST: "best",
+    CHANGED: "most changed",
+    UNDECIDED: "most undecided by the mask",
+    RANDOM: "random",
+    CELL: "of cells that cost most",
+}
+"""Why a sample is shown, each in words; gallery.css has them too."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +107,7 @@ class GalleryItem:
     reasons: Sequence[str]
     """Why it was chosen."""
     kinds: Sequence[str]
-    """Of these reasons, each one of `gallery_choosing.KINDS`."""
+    """Of these reasons, each one of `KINDS`."""
     figures: Figures
     generation: Picture | None
     references: Sequence[ReferencePicture] = ()
@@ -111,3 +130,9 @@ class Gallery:
     """What the samples that are shown take in their shards, references with them."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Full images, by their paths relative to the page; to be written beside it."""
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """Those that are shown, each with how many there are, in words."""
+        counts = Counter(kind for item in self.items for kind in item.kinds)
+        return {kind: f"{counts[kind]} {KINDS[kind]}" for kind in KINDS if counts[kind]}

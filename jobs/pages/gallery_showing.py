@@ -126,7 +126,7 @@ def _item(
 ) -> GalleryItem:
     chosen, found = fetched.chosen, fetched.explained
     overlay = None
-    if found is not None and not math.isnan(found.explanation.pf):
+    if found is not None:
         overlay = attention_overlay(found.explanation.attention, ~found.explanation.hidden)
     partner = None
     if chosen.partner is not None:
