@@ -2,14 +2,15 @@
 
 1. Of each model its best, worst, most changed and most undecided samples, and the concepts that
    cost it most; and some by chance. The first of each model come before the second of any, so that
-   one model that fails throughout does not take all the places; and a concept that has been shown
-   waits for others.
+   one model that fails throughout does not take all the places; and a concept of which a model has
+   a sample waits for its others.
 2. What is chosen twice is shown once, with both reasons.
 3. Each that is chosen gets its partner: the same concept, prompt and seed in the baseline.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +30,9 @@ OTHER_CELLS = 100
 SPARE = 4
 """How many times as many are looked at as there are places, to find different concepts."""
 
-MERIT = """CASE WHEN cp > 0 AND pf > 0 THEN cp * pf WHEN isfinite(cp) AND isfinite(pf)
-    THEN least(cp, 0) + least(pf, 0) END"""
-"""SQL of a sample's score, by which samples are ordered."""
+MERIT = """CASE WHEN isfinite(cp) AND isfinite(pf) THEN
+    CASE WHEN cp > 0 AND pf > 0 THEN cp * pf ELSE least(cp, 0) + least(pf, 0) END END"""
+"""SQL of a sample's score, by which samples are ordered; null without CP or PF."""
 MERIT_IN_WORDS = (
     "The score of a sample is CP x PF; where one of the two is not above 0 their product says "
     "nothing, and it is the sum of what is below 0."
@@ -73,6 +74,7 @@ class _Candidate:
     shard: str
     key: str
     concept: str
+    model: str
     reason: str
 
     @property
@@ -114,6 +116,8 @@ def choose(
     _keep(kept, RANDOM, _random(connection, seed, places[RANDOM]), places[RANDOM])
     cells = _cells(connection, count + OTHER_CELLS, has_pairs)
     _keep(kept, CELL, cells, max(0, count - len(kept)))
+    if len(kept) < count:
+        _keep(kept, RANDOM, _random(connection, seed, count), count - len(kept))
     others = {each.sample: {CELL: each.reason} for each in cells if each.sample not in kept}
     shown = dict(list(kept.items())[:count])
     named = dict(list(others.items())[:OTHER_CELLS])
@@ -170,17 +174,18 @@ def pair_with(
 def _keep(
     kept: dict[Sample, dict[str, str]], kind: str, found: Iterable[_Candidate], n: int
 ) -> None:
-    """Take `n` candidates, of different concepts as far as there are; a sample that was taken for
-    another reason has one more, and takes no place of this kind."""
-    waiting, concepts, taken = list(found), set[str](), 0
+    """Take `n` candidates, of each model different concepts as far as there are; a sample that was
+    taken for another reason has one more, and takes no place of this kind."""
+    waiting, cells, taken = list(found), set[tuple[int, str, str]](), 0
     for is_choosy in (True, False):
         for each in list(waiting):
             if taken == n:
                 return
-            if is_choosy and each.concept in concepts:
+            cell = (each.run, each.model, each.concept)
+            if is_choosy and cell in cells:
                 continue
             waiting.remove(each)
-            concepts.add(each.concept)
+            cells.add(cell)
             taken += each.sample not in kept
             kept.setdefault(each.sample, {})[kind] = each.reason
 
@@ -189,8 +194,8 @@ def _extremes(connection: duckdb.DuckDBPyConnection, end: str, n: int) -> list[_
     """The best or worst samples of each model."""
     word, order = {"min": ("lowest", "-merit"), "max": ("highest", "merit")}[end]
     return [
-        _Candidate(*sample, f"{word} score of {model}: number {rank} of {n_of_model:,}")
-        for sample, model, _, rank, n_of_model in _firsts(connection, "scored", "merit", order, n)
+        _Candidate(*sample, f"{word} score of {sample[-1]}: number {rank} of {n_of_model:,}")
+        for sample, _, rank, n_of_model in _firsts(connection, "scored", "merit", order, n)
     ]
 
 
@@ -199,7 +204,7 @@ def _changed(connection: duckdb.DuckDBPyConnection, n: int) -> list[_Candidate]:
     change = "merit - old_merit"
     return [
         _Candidate(*sample, f"score {signed(by, 3)} against the baseline's same seed")
-        for sample, _, by, _, _ in _firsts(connection, "pairs", change, f"abs({change})", n)
+        for sample, by, _, _ in _firsts(connection, "pairs", change, f"abs({change})", n)
     ]
 
 
@@ -212,7 +217,7 @@ def _undecided(
         listed = ", ".join(["given", *masks])
         return [
             _Candidate(*sample, f"CP and PF move by {by:.3f} together between its masks: {listed}")
-            for sample, _, by, _, _ in _firsts(connection, "scored", spread, spread, n)
+            for sample, by, _, _ in _firsts(connection, "scored", spread, spread, n, 0)
         ]
     rounding = "n_fg_patches / nullif(n_patches, 0) - fg_fraction"
     return [
@@ -221,7 +226,7 @@ def _undecided(
             f"its foreground is {100 * by:+.1f} % of the image by patches against by pixels: an "
             "edge that the patch grid rounds (the run has no second mask to hold it against)",
         )
-        for sample, _, by, _, _ in _firsts(connection, "scored", rounding, f"abs({rounding})", n)
+        for sample, by, _, _ in _firsts(connection, "scored", rounding, f"abs({rounding})", n, 0)
     ]
 
 
@@ -231,12 +236,22 @@ def _spread(score: str, masks: Sequence[str]) -> str:
 
 
 def _firsts(
-    connection: duckdb.DuckDBPyConnection, source: str, value: str, order: str, n: int
-) -> list[tuple[tuple[int, str, str, str], str, float, int, int]]:
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    value: str,
+    order: str,
+    n: int,
+    above: float = -math.inf,
+) -> list[tuple[tuple[int, str, str, str, str], float, int, int]]:
     """The rows of each model with the largest `order`, all first ones before all second ones.
 
+    Args:
+        value, order: SQL of a row's value, and of what it is ordered by.
+        n: places for them.
+        above: `order` is more than this.
+
     Returns:
-        Run, shard, key and concept; model; the row's value; which it is of its model; and of how
+        Run, shard, key, concept and model; the row's value; which it is of its model; and of how
         many.
     """
     found = connection.execute(
@@ -245,22 +260,29 @@ def _firsts(
                 SELECT model, count(*) AS n, arg_max({{'run': run, 'shard': shard, 'key': key,
                     'concept': concept, 'value': {value}, 'order': {order}}}, {order},
                     {SPARE * max(1, n)}) AS found
-                FROM {source} WHERE {order} IS NOT NULL GROUP BY run, model
+                FROM {source} WHERE {order} IS NOT NULL AND {order} > $above GROUP BY run, model
             )
-        ) ORDER BY rank, s.order DESC, s.shard, s.key"""
+        ) ORDER BY rank, s.order DESC, s.shard, s.key""",
+        {"above": above},
     ).fetchall()
-    return [((run, shard, key, concept), *rest) for run, shard, key, concept, *rest in found]
+    return [
+        ((run, shard, key, concept, model), value, rank, n_of_model)
+        for run, shard, key, concept, model, value, rank, n_of_model in found
+    ]
 
 
 def _random(connection: duckdb.DuckDBPyConnection, seed: int, n: int) -> list[_Candidate]:
     """Samples by chance, the same for the same keys and seed."""
     found = connection.execute(
-        f"""SELECT run, shard, key, concept FROM scored
+        f"""SELECT run, shard, key, concept, model FROM scored
         ORDER BY md5(concat_ws(' ', $seed, model, key)), shard LIMIT {SPARE * n}""",
         {"seed": str(seed)},
     ).fetchall()
     why = f"drawn by chance, seed {seed}"
-    return [_Candidate(run, shard, key, concept, why) for run, shard, key, concept in found]
+    return [
+        _Candidate(run, shard, key, concept, model, why)
+        for run, shard, key, concept, model in found
+    ]
 
 
 def _cells(connection: duckdb.DuckDBPyConnection, n: int, has_pairs: bool) -> list[_Candidate]:
@@ -280,7 +302,7 @@ def _cells(connection: duckdb.DuckDBPyConnection, n: int, has_pairs: bool) -> li
     ).fetchall()
     return [
         _Candidate(
-            *(run, shard, key, concept),
+            *(run, shard, key, concept, model),
             f"nearest to the mean of {model} on {concept}: score {plain(own, 3)}, "
             f"{held_against} {plain(expected, 3)} (n = {n_own:,})",
         )

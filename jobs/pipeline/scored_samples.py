@@ -95,6 +95,8 @@ class RunSamples:
         self._sources = {str(s.get("url")): s for s in sources if isinstance(s, dict)}
         self.n_bytes_read = 0
         """Of shards, so far."""
+        self._lying: dict[str, _Place] = {}
+        """Where references lie, of those that were asked for."""
 
     def pictures(self, rows: Sequence[Mapping[str, Any]]) -> list[SamplePictures]:
         """The images of each row; what cannot be had is said, and never raised.
@@ -104,7 +106,9 @@ class RunSamples:
         """
         with ThreadPoolExecutor(READS_AT_ONCE) as pool:
             places = self._generations(pool, rows)
-            lying = self._locate(pool, {key for row in rows for key in row["references"] or ()})
+            keys = {key for row in rows for key in row["references"] or ()}
+            self._lying |= self._locate(pool, keys - self._lying.keys())
+            lying = {key: self._lying[key] for key in keys}
             wanted = dict.fromkeys([*places, *lying.values()])
             found = dict(zip(wanted, pool.map(_fetch, wanted), strict=True))
             self.n_bytes_read += sum(each.length for each in wanted if each.problem is None)
