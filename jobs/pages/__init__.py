@@ -1,1 +1,1 @@
-"""The report: one page that shows what a run found."""
+"""The report: one page to look at."""

@@ -21,10 +21,12 @@ from jobs.pages.about import About, about
 from jobs.pages.cells import Cells, cells_of
 from jobs.pages.current import differences_from_summary
 from jobs.pages.data import data_of
+from jobs.pages.gallery import OpenedRun, build_gallery
+from jobs.pages.gallery_items import Gallery
 from jobs.pages.gathering import Figures, gather
 from jobs.pages.heat import MOST_ROWS, heat
 from jobs.pages.rendering import render
-from jobs.pages.settings import ReportConfig, check, place_of
+from jobs.pages.settings import ReportConfig, check, gallery_of, place_of
 from jobs.pages.tag_lines import tag_lines
 from jobs.pipeline.agreement import AgreeConfig, agreement
 from jobs.pipeline.comparison import Judged
@@ -33,6 +35,7 @@ from jobs.pipeline.nights.history import History
 from jobs.pipeline.results.agreement import wording as agreement_wording
 from jobs.pipeline.results.agreement.agreeing import Section
 from jobs.pipeline.results.agreement.document import document as agreement_document
+from jobs.pipeline.run.scores import Scores
 from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.storage.filesystem import join
 from jobs.pipeline.storage.redaction import redact
@@ -86,9 +89,11 @@ def report(config: ReportConfig, judged: Judged | None = None) -> Report:
         )
     figures = gather(scores, config.run, config.by)
     further = differences_from_summary(config.run, figures.summary)
-    content, said = page_of(figures, runs, judged, history, sections, further)
+    gallery = _gallery(config, scores)
+    content, said = page_of(figures, runs, judged, history, sections, gallery, further)
     out = place_of(config)
-    write_files(out, {PAGE: content})
+    # The page last: what it links to is there.
+    write_files(out, {**({} if gallery is None else gallery.files), PAGE: content})
     counts = figures.summary.document()["counts"]
     if not counts["n_ok"]:
         log.warning("none of %d rows could be scored; the page says why", counts["n"])
@@ -108,6 +113,7 @@ def page_of(
     judged: Judged | None = None,
     history: History | None = None,
     sections: Sequence[Section] | None = None,
+    gallery: Gallery | None = None,
     further: Sequence[str] = (),
 ) -> tuple[bytes, list[str]]:
     """The page, and what it warns of.
@@ -126,7 +132,7 @@ def page_of(
     shown = {
         "changes": None if judged is None else changes.changes(judged),
         "trend": None if history is None else trend.trend(history),
-        "gallery": None,
+        "gallery": gallery,
         "people": None if sections is None else people.people_of(sections),
     }
     page = {
@@ -151,7 +157,20 @@ def page_of(
         **shown,
         **_constants(),
     }
-    return render(page, data, gallery=False), said
+    return render(page, data, gallery=gallery is not None), said
+
+
+def _gallery(config: ReportConfig, scores: Scores) -> Gallery | None:
+    """The samples that are shown, by the rows that count."""
+    if not config.gallery:
+        return None
+    runs = [
+        OpenedRun(run, scores.without(p for p in scores.parts if p.run != redact(run)))
+        for run in config.run
+    ]
+    baseline = config.baseline
+    held = None if baseline is None else OpenedRun(baseline, open_counted([baseline]))
+    return build_gallery(runs, held, gallery_of(config))
 
 
 def _constants() -> dict[str, Any]:

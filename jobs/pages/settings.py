@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobs.pages.gallery import GalleryConfig, check_gallery
 from jobs.pipeline.agreement import PROTOCOLS, TABLE
-from jobs.pipeline.command.settings import require_in_range, require_one_of, setting
+from jobs.pipeline.command.settings import require_one_of, setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.tags import tag_expression
 from jobs.pipeline.storage.filesystem import join, refuse_for_results
 
-HEATMAPS = ("auto", "on", "off")
 EXPORTS = ("fiftyone",)
-MOST_IN_GALLERY = 500
-"""A page of more images is too large to open."""
 
 
 @dataclass
@@ -31,13 +29,17 @@ class ReportConfig:
         "each extra.NAME of few values",
     )
     out: str | None = setting(None, "directory of index.html; null is report/ in the one run")
-    gallery: int = setting(24, "samples whose images are shown")
+    gallery: int = setting(GalleryConfig.gallery, "samples whose images are shown; 0 is none")
     heatmaps: str = setting(
-        "auto",
-        f"{', '.join(HEATMAPS)}: of the gallery's samples; auto draws them where the encoder is "
-        "there",
+        GalleryConfig.heatmaps,
+        "where the scores of these come from, by the encoder: on, off; auto is where it can be "
+        "loaded",
     )
-    assets: str | None = setting(None, "directory of the gallery's full images, beside the page")
+    assets: str | None = setting(
+        GalleryConfig.assets,
+        "folder beside the page for full images, by its name; null keeps thumbnails alone",
+    )
+    seed: int = setting(GalleryConfig.seed, "of the random samples among those that are shown")
     export: str | None = setting(None, f"{', '.join(EXPORTS)}: write that to out, and no page")
 
 
@@ -49,8 +51,7 @@ def check(config: ReportConfig) -> None:
     """
     if not config.run:
         raise CallError("run= is required: directories of results (see --help)")
-    require_in_range(("gallery", config.gallery, 0, MOST_IN_GALLERY))
-    require_one_of("heatmaps", config.heatmaps, HEATMAPS)
+    check_gallery(gallery_of(config))
     require_one_of("protocol", config.protocol, PROTOCOLS)
     if config.export is not None:
         require_one_of("export", config.export, EXPORTS)
@@ -61,8 +62,11 @@ def check(config: ReportConfig) -> None:
     if config.baseline_model is not None and config.baseline is None:
         raise CallError("baseline_model= goes with baseline=, which is not given")
     refuse_for_results(place_of(config), "out" if config.out else "run")
-    if config.assets is not None:
-        refuse_for_results(config.assets, "assets")
+
+
+def gallery_of(config: ReportConfig) -> GalleryConfig:
+    """What is asked of the gallery."""
+    return GalleryConfig(config.gallery, config.heatmaps, config.assets, config.seed)
 
 
 def place_of(config: ReportConfig) -> str:
