@@ -65,22 +65,55 @@ class Report:
         return {**vars(self), "warnings": list(self.warnings)}
 
 
-def report(config: ReportConfig, judged: Judged | None = None) -> Report:
+def report(config: ReportConfig) -> Report:
     """Write the page of runs.
-
-    Args:
-        judged: the comparison with a baseline, where the caller has made it already.
 
     Raises:
         CallError: the call is wrong, or there is nothing to show.
         StorageError: something cannot be read, or the page not written.
     """
     check(config)
+    out = place_of(config)
+    files, written = files_of(config)
+    write_files(out, files)
+    return written
+
+
+def night_page(
+    run: str, baseline: str | None, judged: Judged | None, history: History
+) -> Mapping[str, bytes]:
+    """The page of a checkpoint and its night, by file name.
+
+    Args:
+        baseline: the run that it was held against.
+        judged: what came of that.
+        history: up to this checkpoint.
+
+    Raises:
+        CallError, StorageError: as `report`.
+    """
+    files, _ = files_of(ReportConfig(run=[run], baseline=baseline), judged, history)
+    return files
+
+
+def files_of(
+    config: ReportConfig, judged: Judged | None = None, history: History | None = None
+) -> tuple[Mapping[str, bytes], Report]:
+    """The page, and what lies beside it; nothing is written.
+
+    Args:
+        judged: the comparison with the baseline, where the caller has made it already.
+        history: the history, where the caller has read it already.
+
+    Raises:
+        CallError, StorageError: as `report`.
+    """
     # What is wrong with the call is said before the rows are read.
-    history = None if config.history is None else trend.read_history(config.history)
+    if history is None and config.history is not None:
+        history = trend.read_history(config.history)
     scores = open_counted(config.run)
     runs = [about(run) for run in config.run]
-    if config.baseline is not None:
+    if judged is None and config.baseline is not None:
         judged = changes.compared(config, scores)
     sections = None
     if config.ratings is not None:
@@ -91,14 +124,13 @@ def report(config: ReportConfig, judged: Judged | None = None) -> Report:
     further = differences_from_summary(config.run, figures.summary)
     gallery = _gallery(config, scores)
     content, said = page_of(figures, runs, judged, history, sections, gallery, further)
-    out = place_of(config)
-    # The page last: what it links to is there.
-    write_files(out, {**({} if gallery is None else gallery.files), PAGE: content})
     counts = figures.summary.document()["counts"]
     if not counts["n_ok"]:
         log.warning("none of %d rows could be scored; the page says why", counts["n"])
-    return Report(
-        redact(join(out, PAGE)),
+    # The page last: what it links to is there.
+    files = {**({} if gallery is None else gallery.files), PAGE: content}
+    return files, Report(
+        redact(join(place_of(config), PAGE)),
         len(content),
         counts,
         len(figures.ranked),

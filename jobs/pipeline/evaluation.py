@@ -35,6 +35,7 @@ class EvaluateConfig:
         False, "look at shards, masks, subjects, references, room and cost, and score nothing"
     )
     prune: bool = setting(False, "remove parts of `run` whose shard is gone or has changed")
+    report: bool = setting(False, "write the run's page, report/index.html, at the end")
     encoder: EncoderConfig = section(EncoderConfig)
     metric: MetricConfig = section(MetricConfig)
     comparators: dict[str, ComparatorConfig] = table(

@@ -15,7 +15,7 @@ from functools import partial
 from jobs.pipeline.cluster.joining import joined_cluster
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
-from jobs.pipeline.judging import STEPS, NightWork, files_of
+from jobs.pipeline.judging import STEPS, NightWork, PageOf, told_files
 from jobs.pipeline.nightly_settings import NightlyConfig, check
 from jobs.pipeline.nights.history import History, Row
 from jobs.pipeline.nights.home import Home
@@ -45,8 +45,11 @@ class Night:
     """Complete checkpoints that are still to be judged."""
 
 
-def nightly(config: NightlyConfig) -> Night:
+def nightly(config: NightlyConfig, page_of: PageOf | None = None) -> Night:
     """Judge the checkpoints that are new.
+
+    Args:
+        page_of: makes the page of each; None makes none.
 
     Raises:
         CallError: the call or its configuration is wrong; or another call has this home.
@@ -65,7 +68,10 @@ def nightly(config: NightlyConfig) -> Night:
         home.is_ours = lambda: not lease.is_lost
         recipients = _recipients(config)
         work = NightWork(
-            config, home, Telling(recipients, partial(files_of, home), home.write_history)
+            config,
+            home,
+            Telling(recipients, partial(told_files, home), home.write_history),
+            page_of,
         )
         lease.told = work.document
         _tell_of_marked_anew(inbox, work.history)
