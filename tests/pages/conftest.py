@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.pages import runs
+from tests.pages.browser import browsing
 from tests.pages.scored import score, write_shards
 
 
@@ -42,3 +45,10 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_shards(tmp_path_factory.mktemp("scored"))
     score(folder, folder / "run", "metric.masks=[given,erode:6]", "metric.extra=[cp.leak]")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One a file: while Playwright runs, nothing else in the process can run a loop of events."""
+    with browsing() as started:
+        yield started

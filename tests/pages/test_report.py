@@ -24,7 +24,7 @@ def data(page: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def scored() -> list[runs.Row]:
+def ok_rows() -> list[runs.Row]:
     return [row for row in runs.rows_of_page() if row["status"] == "ok"]
 
 
@@ -41,9 +41,9 @@ def test_models_and_concepts_are_those_of_the_summary(page: Path, data: dict[str
         assert data["concepts"][column] == concepts[column].to_pylist()
 
 
-def test_cells_are_the_means_of_their_rows(data: dict[str, Any], scored: list[runs.Row]) -> None:
+def test_cells_are_the_means_of_their_rows(data: dict[str, Any], ok_rows: list[runs.Row]) -> None:
     by_cell = defaultdict(list)
-    for row in scored:
+    for row in ok_rows:
         by_cell[row["model"], row["concept"]].append(row["pf"])
     for place, model in enumerate(MODELS):
         means = data["cells"]["means"]["pf"][place]
@@ -52,23 +52,23 @@ def test_cells_are_the_means_of_their_rows(data: dict[str, Any], scored: list[ru
             assert mean == (pytest.approx(fmean(values), abs=1e-12) if values else None)
 
 
-def test_bins_hold_what_numpy_counts(data: dict[str, Any], scored: list[runs.Row]) -> None:
+def test_bins_hold_what_numpy_counts(data: dict[str, Any], ok_rows: list[runs.Row]) -> None:
     for column in ("cp", "pf", "cp.leak"):
         found = data["distributions"][column]
-        everything = [row[column] for row in scored if row[column] == row[column]]
+        everything = [row[column] for row in ok_rows if row[column] == row[column]]
         assert (found["edges"][0], found["edges"][-1]) == (
             min(everything),
             pytest.approx(max(everything)),
         )
         for model, counts in zip(MODELS, found["counts"], strict=True):
-            own = [v for row in scored if row["model"] == model and (v := row[column]) == v]
+            own = [v for row in ok_rows if row["model"] == model and (v := row[column]) == v]
             assert sum(counts) == len(own)
             # A value on an edge may fall on either side of it.
             expected, _ = np.histogram(own, found["edges"])
             assert np.abs(np.cumsum(counts) - np.cumsum(expected)).max() <= 1
 
 
-def test_a_tag_has_the_means_of_its_rows(data: dict[str, Any], scored: list[runs.Row]) -> None:
+def test_a_tag_has_the_means_of_its_rows(data: dict[str, Any], ok_rows: list[runs.Row]) -> None:
     prompts, difficulty = data["tags"]
     assert (prompts["by"], difficulty["by"]) == ("prompt_id", "extra.difficulty")
     assert sorted(prompts["values"]) == sorted(runs.PROMPTS)
@@ -77,7 +77,7 @@ def test_a_tag_has_the_means_of_its_rows(data: dict[str, Any], scored: list[runs
         (difficulty, lambda row: json.loads(row.get("extra", "{}")).get("difficulty")),
     ):
         for place, value in enumerate(table["values"]):
-            own = [row for row in scored if value_of(row) == value]
+            own = [row for row in ok_rows if value_of(row) == value]
             assert table["n_ok"][place] == len(own)
             assert table["means"]["pf"][place] == pytest.approx(fmean(r["pf"] for r in own))
             copies = [row["pf"] for row in own if row["model"] == runs.COPY]
