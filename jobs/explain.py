@@ -52,7 +52,7 @@ def explain_command(config: ExplainConfig, as_json: bool) -> int:
 
 
 def _kind_of(out: str) -> str:
-    name, dot, kind = out.rpartition(".")
+    name, dot, kind = out.rpartition("/")[2].rpartition(".")
     if not (dot and name and kind.lower() in KINDS):
         listed = ", ".join(f"FILE.{each}" for each in KINDS)
         raise CallError(f"out={redact(out)}: expected {listed}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from jobs.pages.gallery_choosing import Chosen
+from jobs.pages.gallery_items import GalleryItem
 from jobs.pages.gallery_showing import Fetched, show
 from jobs.pipeline.explaining import Explained
 from jobs.pipeline.scored_samples import SamplePictures
@@ -21,6 +23,11 @@ def explained_page(explained: Explained) -> bytes:
     row = {**explained.row, "run": 0}
     fetched = Fetched(Chosen(0, row, (), ()), pictures, None, explained, explained.differences)
     [item], _ = show([fetched], [explained.run], None)
+    return page_of([item])
+
+
+def page_of(items: Sequence[GalleryItem]) -> bytes:
+    """Items of a gallery, and nothing else."""
     styles = [_text("explained.css"), _text("gallery.css")]
     scripts = [_text("gallery.js")]
     environment = Environment(
@@ -30,7 +37,7 @@ def explained_page(explained: Explained) -> bytes:
         lstrip_blocks=True,
     )
     page = environment.get_template("explained.html.j2").render(
-        item=item,
+        items=items,
         styles=[Markup(text) for text in styles],
         scripts=[Markup(text) for text in scripts],
         policy="; ".join(

@@ -37,6 +37,8 @@ class Overlay:
     """A `data:` URI of a picture, a pixel a patch, transparent where the map says nothing."""
     values: str
     """Of each patch, row-major, in thousandths, separated by spaces."""
+    shown: str
+    """Of each patch, `1` where the map shows it and `0` where it does not count."""
     low: str
     """What the ends of the colours stand for."""
     high: str

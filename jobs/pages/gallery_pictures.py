@@ -126,7 +126,8 @@ def _overlay(
     rows, columns = values.shape
     text = " ".join(str(round(1000 * float(each))) for each in values.flat)
     png = _encoded(picture, "PNG", optimize=True)
-    return Overlay(rows, columns, data_uri(png, "image/png"), text, *ends)
+    flags = "".join("01"[int(each)] for each in shown.flat)
+    return Overlay(rows, columns, data_uri(png, "image/png"), text, flags, *ends)
 
 
 def _runs(edges: np.ndarray) -> list[tuple[int, int, int]]:

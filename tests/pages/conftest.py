@@ -10,7 +10,6 @@ from playwright.sync_api import Browser
 
 from tests.pages import runs
 from tests.pages.browser import browsing
-from tests.pages.scored import score, write_shards
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +36,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = runs.report(*words, f"ratings={folder}/ratings.csv", "gallery=0")
     assert done.returncode == 0, done.stderr
     return run / "report" / "index.html"
-
-
-@pytest.fixture(scope="session")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with shards and `run`, which has a second mask. Not to be changed."""
-    folder = write_shards(tmp_path_factory.mktemp("scored"))
-    score(folder, folder / "run", "metric.masks=[given,erode:6]", "metric.extra=[cp.leak]")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@
     const targets = svg.dataset.kind === "cp"
       ? item.querySelectorAll('.g-generation svg, .g-map[data-kind="pf"]') : [];
     const say = item.querySelector(".g-say");
+    const shown = svg.dataset.shown;
     let at = -1;
 
     function look(index) {
@@ -62,7 +63,10 @@
       if (svg.dataset.kind === "cp") {
         targets.forEach((target) => mark(target, matches[index]));
         const met = targets.length ? ` met best by ${place(targets[0], matches[index])} of the generation:` : ":";
-        say.textContent = `Patch ${place(svg, index)} of the reference,${met} cosine ${(values[index] / 1000).toFixed(3)}`;
+        const counts = shown[index] === "1" ? "" : " (background, so CP does not count it)";
+        say.textContent = `Patch ${place(svg, index)} of the reference,${met} cosine ${(values[index] / 1000).toFixed(3)}${counts}`;
+      } else if (shown[index] !== "1") {
+        say.textContent = `Patch ${place(svg, index)}: foreground, which PF does not see`;
       } else {
         say.textContent = `Patch ${place(svg, index)}: ${(values[index] / 1000).toFixed(2)} times an even share of the attention`;
       }

@@ -14,8 +14,8 @@ from jobs.pipeline.storage.filesystem import open_filesystem
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 
-BYTES_A_READ = 4096
-"""Of a remote shard: a header, and mostly the JSON and the header after it."""
+BYTES_A_READ = 1024
+"""Of a remote shard, after a header: mostly a JSON, and the header that follows it."""
 
 NO_IMAGE = 0
 
