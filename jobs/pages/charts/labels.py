@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.pipeline.command.messages import printable
 
 LONGEST = 26
-LETTER, LINE = 6.6, 13.0
+LETTER, LINE = 7.0, 13.0
 """Pixels of a letter's width and a line's height, about, at 12 pixels."""
 AWAY = 8.0
 
