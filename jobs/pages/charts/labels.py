@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobs.pipeline.command.messages import printable
@@ -34,6 +34,19 @@ def shortened(name: str, longest: int = LONGEST) -> str:
 
 
 Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+PLACES = (
+    (AWAY, -AWAY, "start"),
+    (-AWAY, -AWAY, "end"),
+    (AWAY, AWAY + 9, "start"),
+    (-AWAY, AWAY + 9, "end"),
+    (0.0, -AWAY, "middle"),
+    (0.0, AWAY + 9, "middle"),
+    (AWAY, 4.0, "start"),
+    (-AWAY, 4.0, "end"),
+)
+"""Off its point, the best first."""
 
 
 def placed(
@@ -41,41 +54,39 @@ def placed(
     names: Sequence[str],
     width: float,
     height: float,
-    lines: Sequence[tuple[float, float, float, float]] = (),
+    lines: Sequence[Box] = (),
 ) -> list[Label | None]:
     """A label for each point, the first ones first; None where none of its places is free.
 
     Args:
         points: in pixels.
         width, height: that labels have to lie within.
-        lines: left, top, right and bottom of what they must not cover either.
+        lines: what they cover only where there is no other place.
     """
     taken: list[Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in points]
-    taken += lines
     labels: list[Label | None] = []
     for (x, y), name in zip(points, names, strict=True):
         text = shortened(name)
-        long = LETTER * len(text)
-        found = None
-        for dx, dy, anchor in (
-            (AWAY, -AWAY, "start"),
-            (-AWAY, -AWAY, "end"),
-            (AWAY, AWAY + 9, "start"),
-            (-AWAY, AWAY + 9, "end"),
-            (0, -AWAY, "middle"),
-            (0, AWAY + 9, "middle"),
-            (AWAY, 4, "start"),
-            (-AWAY, 4, "end"),
-        ):
-            left = x + dx - {"start": 0.0, "end": long, "middle": long / 2}[anchor]
-            box = left, y + dy - LINE + 3, left + long, y + dy + 3
-            is_inside = box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
-            if is_inside and not any(_meet(box, other) for other in taken):
-                found = Label(round(x + dx, 1), round(y + dy, 1), anchor, text)
-                taken.append(box)
-                break
-        labels.append(found)
+        free = [
+            (label, box)
+            for label, box in _candidates(x, y, text)
+            if box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
+            if not any(_meet(box, other) for other in taken)
+        ]
+        clear = [each for each in free if not any(_meet(each[1], line) for line in lines)]
+        chosen = next(iter([*clear, *free]), None)
+        labels.append(None if chosen is None else chosen[0])
+        taken += [] if chosen is None else [chosen[1]]
     return labels
+
+
+def _candidates(x: float, y: float, text: str) -> Iterator[tuple[Label, Box]]:
+    """Labels of a point, and the room that each takes."""
+    long = LETTER * len(text)
+    for dx, dy, anchor in PLACES:
+        left = x + dx - {"start": 0.0, "end": long, "middle": long / 2}[anchor]
+        box = left, y + dy - LINE + 3, left + long, y + dy + 3
+        yield Label(round(x + dx, 1), round(y + dy, 1), anchor, text), box
 
 
 def _meet(one: Box, other: Box) -> bool:
