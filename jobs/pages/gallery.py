@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -71,16 +71,20 @@ def build_gallery(
     check_gallery(config)
     if not config.gallery:
         return Gallery([])
-    choice = _choose(runs, baseline, config)
+    choice = choose_samples(runs, baseline, config)
     opened = [*runs, *([baseline] if baseline is not None else [])]
     sources = [RunSamples(each.url, each.scores.parts) for each in opened]
     notes = [MERIT_IN_WORDS, *choice.notes]
-    fetched = _fetch(choice.shown, sources, len(runs))
-    found = _explain(fetched, [redact(run.url) for run in runs], sources, config, notes)
-    items, files = show(found, [redact(each.url) for each in opened], config.assets)
+    names = [redact(each.url) for each in opened]
+    fetched = fetch(choice.shown, sources, len(runs))
+    # An encoder is not loaded for pictures that are not there.
+    complete = [each.chosen for each in fetched if each.pictures.is_complete]
+    metrics = load_metrics(complete, names, sources, config.heatmaps, notes)
+    found = explain_fetched(fetched, names, metrics)
+    items, files = show(found, names, config.assets)
     return Gallery(
         items,
-        [named(each, redact(opened[each.run].url)) for each in choice.others],
+        [named(each, names[each.run]) for each in choice.others],
         notes,
         sum(each.n_bytes_read for each in sources),
         sum(each.n_bytes for each in found),
@@ -88,21 +92,23 @@ def build_gallery(
     )
 
 
-def check_gallery(config: GalleryConfig) -> None:
+def check_gallery(config: GalleryConfig, most: int = MOST) -> None:
     """What types alone cannot say of the settings.
 
     Raises:
         CallError: a value that none of them may have.
     """
-    require_in_range(("gallery", config.gallery, 0, MOST))
+    require_in_range(("gallery", config.gallery, 0, most))
     require_one_of("heatmaps", config.heatmaps, (AUTO, ON, OFF))
     name = config.assets
     if name is not None and (not name.strip() or "/" in name or name in (".", "..")):
         raise CallError(f"assets={name}: expected the name of a folder beside the page")
 
 
-def _choose(runs: Sequence[OpenedRun], baseline: OpenedRun | None, config: GalleryConfig) -> Choice:
-    """Choose among the rows of all runs."""
+def choose_samples(
+    runs: Sequence[OpenedRun], baseline: OpenedRun | None, config: GalleryConfig
+) -> Choice:
+    """Choose among the rows of all runs; arguments and errors are those of `build_gallery`."""
     opened = [*runs, *([baseline] if baseline is not None else [])]
     columns = dict.fromkeys(
         [*COLUMNS, *(name for each in opened for name in each.scores.score_columns)]
@@ -170,7 +176,7 @@ def _pair(connection: duckdb.DuckDBPyConnection, n_runs: int, notes: list[str]) 
     return False
 
 
-def _fetch(chosen: Sequence[Chosen], sources: Sequence[RunSamples], n_runs: int) -> list[Fetched]:
+def fetch(chosen: Sequence[Chosen], sources: Sequence[RunSamples], n_runs: int) -> list[Fetched]:
     """The pictures of what was chosen, those of a run together."""
     own: dict[int, SamplePictures] = {}
     for number, source in enumerate(sources[:n_runs]):
@@ -185,27 +191,39 @@ def _fetch(chosen: Sequence[Chosen], sources: Sequence[RunSamples], n_runs: int)
     return [Fetched(each, own[id(each)], partners.get(id(each))) for each in chosen]
 
 
-def _explain(
-    fetched: Sequence[Fetched],
+def load_metrics(
+    chosen: Sequence[Chosen],
     runs: Sequence[str],
     sources: Sequence[RunSamples],
-    config: GalleryConfig,
+    heatmaps: str,
     notes: list[str],
-) -> list[Fetched]:
-    """With where the scores come from, as far as that is asked for and can be had."""
-    if config.heatmaps == OFF:
-        return list(fetched)
-    loaded: dict[int, MaSC | None] = {}
-    for number in {each.chosen.run for each in fetched if each.pictures.is_complete}:
+) -> dict[int, MaSC]:
+    """What explains the samples of each run, by its number.
+
+    Args:
+        runs: what they are called.
+        notes: where one cannot be loaded, why not is added.
+
+    Raises:
+        CallError: one cannot be loaded, and `heatmaps` is `ON`.
+    """
+    loaded: dict[int, MaSC] = {}
+    for number in sorted({each.run for each in chosen}) if heatmaps != OFF else ():
         try:
             loaded[number] = load_masc(sources[number].described, False, f"run={runs[number]}")
         except CallError as error:
-            if config.heatmaps == ON:
+            if heatmaps == ON:
                 raise
             log.warning("no heat maps: %s", error)
             notes.append(f"No heat maps: {error}")
-            loaded[number] = None
-    return [_with_maps(each, runs, loaded.get(each.chosen.run)) for each in fetched]
+    return loaded
+
+
+def explain_fetched(
+    fetched: Sequence[Fetched], runs: Sequence[str], metrics: Mapping[int, MaSC]
+) -> list[Fetched]:
+    """With where the scores come from, of those that are complete."""
+    return [_with_maps(each, runs, metrics.get(each.chosen.run)) for each in fetched]
 
 
 def _with_maps(each: Fetched, runs: Sequence[str], masc: MaSC | None) -> Fetched:

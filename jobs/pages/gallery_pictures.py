@@ -15,6 +15,8 @@ MOST_BYTES = 25_000
 SIDE = 288
 """Pixels of a thumbnail's longer side, at most."""
 QUALITIES = (82, 65, 45, 30)
+LONGEST_OUTLINE = 6000
+"""Characters: a mask of speckles is drawn coarser."""
 SMALLEST = 48
 """Pixels; a thumbnail is not made smaller to save bytes."""
 
@@ -78,15 +80,26 @@ def outline(mask: np.ndarray, size: tuple[int, int]) -> str:
     >>> outline(np.array([[0, 255], [0, 255]], np.uint8), (2, 2))
     'M1 0v2'
     """
+    scale = 1
+    while True:
+        path = _edge(mask, size, scale)
+        if len(path) <= LONGEST_OUTLINE or scale >= min(size):
+            return path
+        scale *= 2
+
+
+def _edge(mask: np.ndarray, size: tuple[int, int], scale: int) -> str:
+    """The same, in steps of `scale` pixels."""
+    coarse = (max(1, size[0] // scale), max(1, size[1] // scale))
     small = Image.fromarray((mask >= 128).astype(np.uint8) * 255).resize(
-        size, Image.Resampling.NEAREST
+        coarse, Image.Resampling.NEAREST
     )
     inside = np.asarray(small) > 0
     across = _runs(inside[1:] != inside[:-1])  # between two rows
     down = _runs((inside[:, 1:] != inside[:, :-1]).T)
     return "".join(
-        [f"M{start} {row + 1}h{n}" for row, start, n in across]
-        + [f"M{column + 1} {start}v{n}" for column, start, n in down]
+        [f"M{scale * x} {scale * (row + 1)}h{scale * n}" for row, x, n in across]
+        + [f"M{scale * (column + 1)} {scale * y}v{scale * n}" for column, y, n in down]
     )
 
 

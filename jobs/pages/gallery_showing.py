@@ -36,10 +36,13 @@ from jobs.pipeline.results.numbers import plain
 from jobs.pipeline.scored_samples import Picture as Decoded
 from jobs.pipeline.scored_samples import SamplePictures
 
-ALL_BYTES = 3_000_000
+ALL_BYTES = 2_000_000
 """Of all thumbnails together, of which base64 makes a third more: a page has at most 5 MB."""
+ALL_MAPS = 1_200_000
+"""Characters of all maps together; those that come later are left out."""
 MOST_REFERENCES = 4
 """Photos that are shown of one sample."""
+GENERATION = "generation"
 NO_SCORES = frozenset({"cp", "pf", "fg_fraction", "merit"})
 
 
@@ -70,6 +73,7 @@ class _Pictures:
     def __init__(self, n: int, assets: str | None) -> None:
         self._most_bytes = min(MOST_BYTES, ALL_BYTES // max(1, n))
         self._assets = assets
+        self._left_for_maps = ALL_MAPS
         self.files: dict[str, bytes] = {}
         """Full images, by their paths relative to the page."""
 
@@ -85,6 +89,12 @@ class _Pictures:
             self._full(decoded),
             overlay,
         )
+
+    def fits(self, maps: Mapping[int | str, tuple[Overlay, str]]) -> bool:
+        """Whether these maps, and what goes with each, still have room in the page."""
+        n = sum(len(m.uri) + len(m.values) + len(m.shown) + len(rest) for m, rest in maps.values())
+        self._left_for_maps -= n
+        return self._left_for_maps >= 0
 
     def _full(self, decoded: Decoded) -> str | None:
         if self._assets is None:
@@ -124,10 +134,11 @@ def _item(
     ends: tuple[float, float],
     anchors: set[str],
 ) -> GalleryItem:
-    chosen, found = fetched.chosen, fetched.explained
-    overlay = None
-    if found is not None:
-        overlay = attention_overlay(found.explanation.attention, ~found.explanation.hidden)
+    chosen, notes = fetched.chosen, [*fetched.pictures.problems, *fetched.notes]
+    maps = _maps(fetched.explained, ends) if fetched.explained is not None else {}
+    if not pictures.fits(maps):
+        maps = {}
+        notes.append("no heat maps, as the page would be too large; the command below draws them")
     partner = None
     if chosen.partner is not None:
         own = fetched.partner
@@ -137,7 +148,6 @@ def _item(
             own.problems[0] if own and own.problems else None,
         )
     more = len(chosen.row["references"] or ()) - MOST_REFERENCES
-    notes = [*fetched.pictures.problems, *fetched.notes]
     if more > 0:
         notes.append(f"{more} further references are not shown")
     return GalleryItem(
@@ -145,25 +155,33 @@ def _item(
         chosen.reasons,
         chosen.kinds,
         _figures(chosen.row, runs[chosen.run]),
-        pictures.picture(fetched.pictures.generation, overlay),
-        _references(fetched, pictures, ends),
+        pictures.picture(fetched.pictures.generation, maps[GENERATION][0] if maps else None),
+        _references(fetched, pictures, maps),
         partner,
         notes,
     )
 
 
+def _maps(found: Explained, ends: tuple[float, float]) -> dict[int | str, tuple[Overlay, str]]:
+    """The map of each reference that is shown, by its number, with the patches that met it; and
+    that of the generation."""
+    explanation = found.explanation
+    attention = attention_overlay(explanation.attention, ~explanation.hidden)
+    maps: dict[int | str, tuple[Overlay, str]] = {GENERATION: (attention, "")}
+    for number, match in enumerate(explanation.references[:MOST_REFERENCES]):
+        overlay = similarity_overlay(match.similarity, match.foreground, *ends)
+        maps[number] = overlay, " ".join(map(str, match.best_match.flat))
+    return maps
+
+
 def _references(
-    fetched: Fetched, pictures: _Pictures, ends: tuple[float, float]
+    fetched: Fetched, pictures: _Pictures, maps: Mapping[int | str, tuple[Overlay, str]]
 ) -> list[ReferencePicture]:
-    row, found = fetched.chosen.row, fetched.explained
+    row = fetched.chosen.row
     cp = dict(zip(row["references"] or (), row["cp_per_reference"] or (), strict=False))
     shown = []
     for number, decoded in enumerate(fetched.pictures.references[:MOST_REFERENCES]):
-        overlay, matches = None, ""
-        if found is not None:
-            match = found.explanation.references[number]
-            overlay = similarity_overlay(match.similarity, match.foreground, *ends)
-            matches = " ".join(map(str, match.best_match.flat))
+        overlay, matches = maps.get(number, (None, ""))
         picture = pictures.picture(decoded, overlay)
         assert picture is not None
         shown.append(

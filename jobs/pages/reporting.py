@@ -21,6 +21,7 @@ from jobs.pages.about import About, about
 from jobs.pages.cells import Cells, cells_of
 from jobs.pages.current import differences_from_summary
 from jobs.pages.data import data_of
+from jobs.pages.fiftyone import export_fiftyone
 from jobs.pages.gallery import OpenedRun, build_gallery
 from jobs.pages.gallery_items import Gallery
 from jobs.pages.gathering import Figures, gather
@@ -77,6 +78,32 @@ def report(config: ReportConfig) -> Report:
     files, written = files_of(config)
     write_files(out, files)
     return written
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written in place of a page."""
+
+    out: str
+    """Its URL without credentials."""
+    n_samples: int
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return dict(vars(self))
+
+
+def export(config: ReportConfig) -> Exported:
+    """Write the samples that a page would show as a data set of FiftyOne's.
+
+    Raises:
+        CallError: the call is wrong, or no sample has its image.
+        StorageError: a run cannot be read, or the data set not written.
+    """
+    check(config)
+    out = place_of(config)
+    n_samples = export_fiftyone(_opened(config, open_counted(config.run)), out, gallery_of(config))
+    return Exported(redact(out), n_samples)
 
 
 def night_page(
@@ -196,13 +223,17 @@ def _gallery(config: ReportConfig, scores: Scores) -> Gallery | None:
     """The samples that are shown, by the rows that count."""
     if not config.gallery:
         return None
-    runs = [
+    baseline = config.baseline
+    held = None if baseline is None else OpenedRun(baseline, open_counted([baseline]))
+    return build_gallery(_opened(config, scores), held, gallery_of(config))
+
+
+def _opened(config: ReportConfig, scores: Scores) -> list[OpenedRun]:
+    """Each run with its own rows."""
+    return [
         OpenedRun(run, scores.without(p for p in scores.parts if p.run != redact(run)))
         for run in config.run
     ]
-    baseline = config.baseline
-    held = None if baseline is None else OpenedRun(baseline, open_counted([baseline]))
-    return build_gallery(runs, held, gallery_of(config))
 
 
 def _constants() -> dict[str, Any]:

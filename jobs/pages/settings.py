@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.pages.gallery import GalleryConfig, check_gallery
+from jobs.pages.fiftyone import MOST as MOST_EXPORTED
+from jobs.pages.gallery import MOST, GalleryConfig, check_gallery
 from jobs.pipeline.agreement import PROTOCOLS, TABLE
 from jobs.pipeline.command.settings import require_one_of, setting
 from jobs.pipeline.errors import CallError
@@ -51,7 +52,7 @@ def check(config: ReportConfig) -> None:
     """
     if not config.run:
         raise CallError("run= is required: directories of results (see --help)")
-    check_gallery(gallery_of(config))
+    check_gallery(gallery_of(config), MOST if config.export is None else MOST_EXPORTED)
     require_one_of("protocol", config.protocol, PROTOCOLS)
     if config.export is not None:
         require_one_of("export", config.export, EXPORTS)

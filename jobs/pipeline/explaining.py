@@ -47,6 +47,9 @@ class ExplainConfig:
     out: str = setting(help="picture to write: FILE.png or FILE.svg, or the page FILE.html")
     model: str | None = setting(None, "its model, where samples of several have that key")
     shard: str | None = setting(None, "end of its shard's URL, where several have that key")
+    reference: int | None = setting(
+        None, "draw this one of its references alone, from 1 on; null draws all"
+    )
     trust_remote_code: bool = setting(
         False, "let the run's checkpoint run Python code of its own here, if it asks for it"
     )
@@ -66,6 +69,14 @@ class Explained:
     differences: Sequence[str]
     """Where what is computed here is not what the row says."""
 
+    def of_reference(self, number: int) -> Explained:
+        """The same, of whose references one is shown."""
+        shown = slice(number, number + 1)
+        explanation = dataclasses.replace(
+            self.explanation, references=self.explanation.references[shown]
+        )
+        return dataclasses.replace(self, references=self.references[shown], explanation=explanation)
+
 
 def explain_sample(config: ExplainConfig) -> Explained:
     """Read a sample again, and compute where its scores come from.
@@ -81,8 +92,12 @@ def explain_sample(config: ExplainConfig) -> Explained:
     [pictures] = samples.pictures([row])
     if pictures.problems:
         raise CallError(f"key={config.key}: {pictures.problems[0]}")
+    n_references = len(pictures.references)
+    if config.reference is not None and not 1 <= config.reference <= n_references:
+        raise CallError(f"reference={config.reference}: the sample has {n_references}")
     masc = load_masc(samples.described, config.trust_remote_code, f"run={redact(config.run)}")
-    return explained(redact(config.run), row, pictures, masc)
+    found = explained(redact(config.run), row, pictures, masc)
+    return found if config.reference is None else found.of_reference(config.reference - 1)
 
 
 def explained(run: str, row: Mapping[str, Any], pictures: SamplePictures, masc: MaSC) -> Explained:

@@ -115,6 +115,22 @@ def test_a_page_needs_no_other_file(scored: Path, tmp_path: Path) -> None:
     assert "<del>a cat </del>" in page
 
 
+def test_one_reference_is_drawn_alone(scored: Path, tmp_path: Path) -> None:
+    call = (f"run={scored}/run", f"key={KEY}", f"out={tmp_path}/x.html")
+    row = row_of(scored / "run")
+    done = explain(*call, "reference=2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    expected = {row["references"][1]: row["cp_per_reference"][1]}
+    assert found["cp_per_reference"] == pytest.approx(expected, abs=1e-5)
+    # The sample's own score stays what it is, over all.
+    assert found["cp"] == pytest.approx(row["cp"], abs=1e-5)
+    assert "Reference cat/1" in (tmp_path / "x.html").read_text()
+    assert "Reference cat/0" not in (tmp_path / "x.html").read_text()
+    for number in (0, 3, -1):
+        assert f"reference={number}: the sample has 2" in refusal(*call, f"reference={number}")
+
+
 def test_no_such_run(tmp_path: Path) -> None:
     line = refusal(f"run={tmp_path}/none", "key=a", f"out={tmp_path}/x.html")
     assert f"run={tmp_path}/none" in line

@@ -22,6 +22,7 @@ from s3fs import S3FileSystem
 
 from jobs.pages.gallery import GalleryConfig, OpenedRun, build_gallery
 from jobs.pages.gallery_items import Gallery, GalleryItem
+from jobs.pages.gallery_pictures import outline, thumbnail
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.run.stale import open_counted
 from masc_core import MaSC
@@ -143,6 +144,33 @@ def test_the_outline_is_the_edge_of_the_mask(gallery: Gallery) -> None:
             else:
                 column, row = int(x), int(y) + i
                 assert inside[row, column] != inside[row, column - 1]
+
+
+def test_an_outline_of_speckles_is_coarser_and_short() -> None:
+    speckles = np.random.default_rng(0).integers(0, 2, (288, 288)).astype(np.uint8) * 255
+    assert 0 < len(outline(speckles, (288, 288))) <= 6000
+    assert outline(np.full((9, 9), 255, np.uint8), (9, 9)) == ""
+
+
+def test_a_thumbnail_of_noise_keeps_to_its_bytes() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (900, 600, 3)).astype(np.uint8)
+    for most in (25_000, 3_000):
+        content, (width, height) = thumbnail(Image.fromarray(noise), most)
+        assert len(content) <= most
+        assert width / height == pytest.approx(2 / 3, abs=0.02)
+
+
+def test_maps_that_would_make_the_page_too_large_are_left_out(
+    scored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.pages.gallery_showing.ALL_MAPS", 12_000)
+    found = gallery_of(scored / "run")
+    have = [bool(item.generation and item.generation.overlay) for item in found.items]
+    assert have[0]
+    assert not have[-1]
+    for item, has_map in zip(found.items, have, strict=True):
+        assert all(bool(each.picture.overlay) == has_map for each in item.references)
+        assert any("page would be too large" in note for note in item.notes) != has_map
 
 
 def test_without_maps_no_encoder_is_asked(scored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
