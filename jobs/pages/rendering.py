@@ -17,23 +17,38 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobs.pages.names import link_to, shown, title
-from jobs.pipeline.results.numbers import ABSENT, plain, signed
+from jobs.pipeline.results.numbers import ABSENT
 
 STYLES = ("page.css",)
 SCRIPTS = ("page.js",)
 
 
 def render(page: Mapping[str, Any], data: Mapping[str, Any], gallery: bool) -> bytes:
-    """The page.
+    """The report.
 
     Args:
-        page: what the template names.
+        page: what its templates name.
         data: the figures, as JSON has them.
         gallery: whether the gallery's styles and script are needed.
     """
     further = ["gallery"] if gallery else []
-    styles = [_text(name) for name in (*STYLES, *(f"{name}.css" for name in further))]
-    scripts = [_text(name) for name in (*SCRIPTS, *(f"{name}.js" for name in further))]
+    return filled_in(
+        "page.html.j2",
+        [*STYLES, *(f"{name}.css" for name in further)],
+        [*SCRIPTS, *(f"{name}.js" for name in further)],
+        {**page, "data": as_json(data)},
+    )
+
+
+def filled_in(
+    template: str, styles: Sequence[str], scripts: Sequence[str], page: Mapping[str, Any]
+) -> bytes:
+    """A template as a page.
+
+    Args:
+        styles, scripts: files among the templates, which the page holds and allows.
+        page: what the template names, beside `styles`, `scripts` and their `policy`.
+    """
     environment = Environment(
         loader=PackageLoader("jobs.pages", "templates"),
         autoescape=True,
@@ -41,14 +56,14 @@ def render(page: Mapping[str, Any], data: Mapping[str, Any], gallery: bool) -> b
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"shown": shown, "title_of": title, "plain": plain, "signed": signed}
+    environment.filters |= {"shown": shown, "title_of": title}
     environment.globals |= {"link_to": link_to, "ABSENT": ABSENT}
-    text = environment.get_template("page.html.j2").render(
+    style_texts, script_texts = ([_text(name) for name in names] for names in (styles, scripts))
+    text = environment.get_template(template).render(
         **page,
-        policy=policy(styles, scripts),
-        styles=[Markup(text) for text in styles],
-        scripts=[Markup(text) for text in scripts],
-        data=as_json(data),
+        policy=policy(style_texts, script_texts),
+        styles=[Markup(text) for text in style_texts],
+        scripts=[Markup(text) for text in script_texts],
     )
     # A lone surrogate is no character that a page can have.
     return text.encode("utf-8", "replace")
