@@ -9,6 +9,7 @@ from jobs.pages.about import About
 from jobs.pages.cells import Cells
 from jobs.pages.gathering import Figures
 from jobs.pages.names import shown
+from jobs.pipeline.results.groups import MOST_MODELS
 from jobs.pipeline.results.leaderboard import RANKED_BY_SUM, SAME_LETTER
 
 MOST_NAMED = 4
@@ -33,6 +34,8 @@ def lead(figures: Figures) -> str:
 def _told_apart(figures: Figures) -> str:
     """Whether the first is first beyond chance."""
     letters, first = figures.summary.groups, figures.ranked[0]
+    if len(figures.ranked) > MOST_MODELS:
+        return " So many models are not told apart from one another."
     if not letters:
         return " Whether that is beyond chance, so few concepts do not tell."
     own = _letters(letters[first])

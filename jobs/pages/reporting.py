@@ -27,7 +27,7 @@ from jobs.pages.gallery_items import Gallery
 from jobs.pages.gathering import Figures, gather
 from jobs.pages.heat import MOST_ROWS, heat
 from jobs.pages.rendering import render
-from jobs.pages.settings import ReportConfig, check, gallery_of, place_of
+from jobs.pages.settings import PAGE, ReportConfig, check, gallery_of, place_of
 from jobs.pages.tag_lines import tag_lines
 from jobs.pipeline.agreement import AgreeConfig, agreement
 from jobs.pipeline.comparison import Judged
@@ -44,7 +44,6 @@ from jobs.pipeline.storage.writing import write_files
 
 log = logging.getLogger(__name__)
 
-PAGE = "index.html"
 SYMBOLS = {"improved": "▲", "same": "●", "undecided": "◌", "regressed": "▼"}
 
 

@@ -12,6 +12,7 @@ from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.tags import tag_expression
 from jobs.pipeline.storage.filesystem import join, refuse_for_results
 
+PAGE = "index.html"
 EXPORTS = ("fiftyone",)
 
 
@@ -53,6 +54,8 @@ def check(config: ReportConfig) -> None:
     if not config.run:
         raise CallError("run= is required: directories of results (see --help)")
     check_gallery(gallery_of(config), MOST if config.export is None else MOST_EXPORTED)
+    if config.assets == PAGE:
+        raise CallError(f"assets={PAGE}: that is the page; name a folder beside it")
     require_one_of("protocol", config.protocol, PROTOCOLS)
     if config.export is not None:
         require_one_of("export", config.export, EXPORTS)

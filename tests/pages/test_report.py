@@ -219,6 +219,7 @@ def test_what_a_run_was_made_with_is_shown_without_its_secrets(tmp_path: Path) -
         (["run=RUN", "by=[colour]"], "by=colour: expected prompt_id"),
         (["run=RUN", "heatmaps=maybe"], "heatmaps=maybe: expected auto, on, off"),
         (["run=RUN", "gallery=-1"], "gallery=-1: expected 0 to"),
+        (["run=RUN", "assets=index.html"], "assets=index.html: that is the page"),
         (["run=RUN", "export=pdf"], "export=pdf: expected fiftyone"),
         (["run=RUN", "out=http://example.org/x"], "out=http://example.org/x: is read, and not"),
         (["run=EMPTY"], "its parts hold no row"),

@@ -263,7 +263,7 @@
       group.append(spot);
       n += 1;
     });
-    byId("scatter-said").textContent = `${count(n)} concepts${outside ? `; ${count(outside)} lie outside of the drawing` : ""}`;
+    byId("scatter-said").textContent = `${count(n)} ${n === 1 ? "concept" : "concepts"}${outside ? `; ${count(outside)} lie outside of the drawing` : ""}`;
   }
   const choice = byId("scatter-model");
   if (choice) {
