@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
@@ -152,6 +154,18 @@ def test_what_is_not_there_is_one_line(words: tuple[str, ...], said: str) -> Non
     done = status(*words)
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
+
+
+def test_of_a_run_it_is_said_without_what_judges_nights(run: str) -> None:
+    """Whose imports would take a second of the five that it has."""
+    fill(run)
+    code = (
+        "import sys; from jobs.status import main; status = main();"
+        "print(status, {'scipy', 'duckdb', 'ray', 'torch'} & {*sys.modules})"
+    )
+    words = [sys.executable, "-c", code, f"run={run}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 set()"
 
 
 def test_errors_are_counted_by_what_they_have_in_common() -> None:
