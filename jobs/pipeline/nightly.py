@@ -8,11 +8,12 @@ against it, if it passes. The same call goes on with it.
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
 from jobs.pipeline.cluster.joining import joined_cluster
+from jobs.pipeline.cluster.kept_workers import workers_kept
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.judging import STEPS, NightWork, files_of
@@ -75,7 +76,10 @@ def nightly(config: NightlyConfig) -> Night:
         work.retain()
         # One alone may find that there is nothing left to do on a cluster.
         is_shared = len(waiting) > 1 or (waiting and config.segmenter.name is not None)
-        with joined_cluster(config.ray.address, stop) if is_shared else nullcontext():
+        with ExitStack() as shared:
+            if is_shared:
+                shared.enter_context(joined_cluster(config.ray.address, stop))
+                shared.enter_context(workers_kept())
             unfinished = _judge_all(work, waiting)
     n_left = len(waiting) - len(work.judged)
     return Night(home, work.history, work.judged, unfinished, n_left)
