@@ -72,7 +72,10 @@ def test_while_it_goes_on_the_heartbeats_say_how_far_it_is(run: str) -> None:
             if standing and standing.get("progress", {}).get("n_shards_done") == 2:
                 break
             time.sleep(0.02)
-        directory.write_lease({**(standing or {}), "holder": asdict(ELSEWHERE)})
+        taken = {**(standing or {}), "holder": asdict(ELSEWHERE)}
+        while directory.read_lease() != taken and time.monotonic() < until:
+            directory.write_lease(taken)
+            time.sleep(0.2)  # a heartbeat that was under way may still write over it
         found, shown = document(f"run={run}"), status(f"run={run}").stdout
     assert found["state"] == "running"
     assert (found["n_parts"], found["n_shards"], found["n_failed"]) == (3, 10, 1)

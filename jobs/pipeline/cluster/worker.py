@@ -40,7 +40,8 @@ class Place:
 
 @ray.remote(concurrency_groups={"shards": 2, "progress": 1})  # type: ignore[call-overload]
 class Worker:
-    """Does a job's work. `load` comes first, then inputs, then `share`, then shards.
+    """Does a job's work. `load` comes first, then inputs, then `share`, then shards; and `load`
+    again, where it is kept for another job.
 
     It takes two shards at a time: while one has the device, the next is opened and decoded ahead,
     and the one before it is committed.
