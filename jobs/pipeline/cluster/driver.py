@@ -80,6 +80,7 @@ class Driver:
         max_attempts: int,
         progress: Progress,
         start_worker: Callable[[Layout], Any] = start_worker,
+        release: Callable[[Any], None] = ray.kill,
         stop: Stop | None = None,
         capacity: Callable[[], int] | None = None,
     ) -> None:
@@ -89,6 +90,7 @@ class Driver:
             run: where shards that are set aside are noted.
             max_attempts: at a shard or an input.
             start_worker: makes an actor.
+            release: is given one that has nothing left to do.
             stop: asks for an early end.
             capacity: how many workers the cluster could hold now; None keeps to the layout's
                 number.
@@ -100,6 +102,7 @@ class Driver:
         self._max_attempts = max_attempts
         self._progress = progress
         self._new_actor = start_worker
+        self._release_actor = release
         self._stop = stop or Stop(0.0)
         self._capacity = capacity
         self._capacity_asked = time.monotonic()
@@ -148,7 +151,8 @@ class Driver:
             self._show_progress()
         # Whoever is still starting comes too late.
         for worker in self.workers:
-            ray.kill(worker.actor)
+            if not worker.is_released:
+                ray.kill(worker.actor)
         self._stop.is_heeded = False
         begun = sum(len(worker.shards) for worker in self.workers)
         if self._stop.reason and (begun or self._shards):
@@ -208,14 +212,18 @@ class Driver:
             pass  # `_assign_idle_workers` will come back to it
         elif not self._shards:
             if not worker.shards:
-                # Gives its device back at once, for others on the cluster.
-                worker.is_released = True
-                ray.kill(worker.actor)
+                self._release(worker)
         elif not worker.is_ready:
             taken = worker.actor.share.remote(*self._inputs.to_share())
             self._calls[taken] = Call(worker, self._ready, self._start_failed, is_start=True)
         else:
             self._give_shards(worker)
+
+    def _release(self, worker: WorkerHandle) -> None:
+        """Gives its device back at once, for others on the cluster, or for the next job; but one
+        on which something has failed is not to be met again."""
+        worker.is_released = True
+        (ray.kill if worker.has_failed else self._release_actor)(worker.actor)
 
     def _give_shards(self, worker: WorkerHandle) -> None:
         """Give it as many as it may have, but leave the last shards to those that have none."""
@@ -273,6 +281,7 @@ class Driver:
                 self._read_again(error.cause)
                 # Also where they were read again already: this worker was told of them before that.
                 call.worker.is_ready = False
+            call.worker.has_failed = True
             call.retry(reason_of(error.cause), not is_lost)
             if call.is_start:
                 self._replace(call.worker)

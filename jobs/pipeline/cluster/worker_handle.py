@@ -29,7 +29,9 @@ class WorkerHandle:
     is_alone: bool = False
     """It has a suspect shard, and gets no second one beside it."""
     is_released: bool = False
-    """It was ended, since there was nothing left for it to do."""
+    """It was ended, or waits for another job, since there was nothing left for it to do."""
+    has_failed: bool = False
+    """Some call to it has."""
     died_with: int = 0
     """Shards that it had when it died, unless its node took it along."""
     counts: dict[str, RowCounts] = field(default_factory=dict)
