@@ -224,6 +224,10 @@ def load_metrics(
         CallError: one cannot be loaded, and `heatmaps` is `ON`.
     """
     loaded: dict[int, MaSC] = {}
+    if heatmaps != OFF and chosen:
+        log.info(
+            "heat maps of %d samples, by the encoder; heatmaps=off leaves them out", len(chosen)
+        )
     for number in sorted({each.run for each in chosen}) if heatmaps != OFF else ():
         try:
             loaded[number] = load_masc(sources[number].described, False, f"run={runs[number]}")
