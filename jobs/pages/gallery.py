@@ -45,6 +45,8 @@ class GalleryConfig:
     """Name of a folder beside the page for full images; None keeps thumbnails alone."""
     seed: int = 0
     """Of the random samples."""
+    baseline_model: str | None = None
+    """The baseline's model that all are held against; None is its only one, or pairs by name."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def choose_samples(
             if baseline is not None:
                 held = f"SELECT * EXCLUDE (filename) FROM ({sources[-1]})"
                 connection.execute(f"CREATE TEMP VIEW baseline AS {held}")
-                has_pairs = _pair(connection, len(runs), notes)
+                has_pairs = _pair(connection, len(runs), config.baseline_model, notes)
             chosen = choose(connection, config.gallery, config.seed, _masks(runs), has_pairs)
             return Choice(chosen.shown, chosen.others, [*notes, *chosen.notes])
 
@@ -155,14 +157,16 @@ def _masks(runs: Sequence[OpenedRun]) -> list[str]:
     )
 
 
-def _pair(connection: duckdb.DuckDBPyConnection, n_runs: int, notes: list[str]) -> bool:
+def _pair(
+    connection: duckdb.DuckDBPyConnection, n_runs: int, model: str | None, notes: list[str]
+) -> bool:
     """Pair the runs with the baseline, as far as models and seeds go together."""
     before, held, by_id = models_of(connection, "baseline"), [], True
     for number in range(n_runs):
         view = f"rows_{number}"
         connection.execute(f"CREATE TEMP VIEW {view} AS SELECT * FROM rows WHERE run = {number}")
         try:
-            pairs = matched_models(before, models_of(connection, view), None, None)
+            pairs = _matched(before, models_of(connection, view), model)
         except CallError as error:
             notes.append(f"no sample has a partner in the baseline: {error}")
             continue
@@ -191,6 +195,18 @@ def fetch(chosen: Sequence[Chosen], sources: Sequence[RunSamples], n_runs: int) 
     return [Fetched(each, own[id(each)], partners.get(id(each))) for each in chosen]
 
 
+def _matched(before: list[str], after: list[str], model: str | None) -> list[tuple[str, str]]:
+    """The models that are held against one another, the baseline's first; one that is named is held
+    against all.
+
+    Raises:
+        CallError: it is not there, or none goes with another.
+    """
+    if model is None:
+        return matched_models(before, after, None, None)
+    return [matched_models(before, after, model, each)[0] for each in after]
+
+
 def load_metrics(
     chosen: Sequence[Chosen],
     runs: Sequence[str],
@@ -208,6 +224,10 @@ def load_metrics(
         CallError: one cannot be loaded, and `heatmaps` is `ON`.
     """
     loaded: dict[int, MaSC] = {}
+    if heatmaps != OFF and chosen:
+        log.info(
+            "heat maps of %d samples, by the encoder; heatmaps=off leaves them out", len(chosen)
+        )
     for number in sorted({each.run for each in chosen}) if heatmaps != OFF else ():
         try:
             loaded[number] = load_masc(sources[number].described, False, f"run={runs[number]}")

@@ -93,6 +93,8 @@ def explain_sample(config: ExplainConfig) -> Explained:
     if pictures.problems:
         raise CallError(f"key={config.key}: {pictures.problems[0]}")
     n_references = len(pictures.references)
+    if not n_references:
+        raise CallError(f"key={config.key}: its row names no reference")
     if config.reference is not None and not 1 <= config.reference <= n_references:
         raise CallError(f"reference={config.reference}: the sample has {n_references}")
     masc = load_masc(samples.described, config.trust_remote_code, f"run={redact(config.run)}")

@@ -128,7 +128,10 @@ class RunSamples:
         for row in rows:
             shard, problem = row["shard"], problems[row["shard"]]
             if problem is None and (row["offset"] is None or row["length"] is None):
-                problem = f"{shard}: compressed, so that no sample of it can be read alone"
+                problem = (
+                    f"{shard}: its rows do not say where samples lie in it, as those of a "
+                    "compressed one; no sample of it can be read alone"
+                )
             places.append(
                 _Place(shard, row["key"], row["offset"] or 0, row["length"] or 0, problem)
             )
@@ -140,21 +143,24 @@ class RunSamples:
         shards = [s for s in recorded if isinstance(s, dict)] if isinstance(recorded, list) else []
         found: dict[str, _Place] = {}
 
-        def look(source: Mapping[str, Any]) -> str | None:
-            """Note what of it is wanted; the answer is why nothing was."""
+        def look(source: Mapping[str, Any]) -> int | str:
+            """Note what of it is wanted; the bytes read for it, or why nothing was."""
             url = str(source.get("url"))
             if problem := _why_changed(url, source):
                 return problem
             try:
-                located = locate_samples(url, lambda known: keys <= known | found.keys())
-            except (OSError, CallError, StorageError) as error:
+                located = locate_samples(url, keys, lambda: len(found) == len(keys))
+            except FileNotFoundError:
+                return f"{redact(url)}: the shard is gone"
+            except (CallError, StorageError) as error:
                 return str(error)
-            self.n_bytes_read += located.n_bytes
             for key in keys & located.positions.keys():
                 found[key] = _Place(url, key, *located.positions[key])
-            return None
+            return located.n_bytes
 
-        problems = [problem for problem in pool.map(look, shards if keys else []) if problem]
+        answers = list(pool.map(look, shards if keys else []))
+        self.n_bytes_read += sum(answer for answer in answers if isinstance(answer, int))
+        problems = [answer for answer in answers if isinstance(answer, str)]
         reason = problems[0] if problems else "no reference shard that run.json names has it"
         missing = {k: _Place(key=k, problem=f"reference {k}: {reason}") for k in keys}
         return {**missing, **found}

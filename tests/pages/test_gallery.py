@@ -242,6 +242,17 @@ def test_a_partner_in_the_baseline_stands_beside_its_sample(scored: Path, tmp_pa
         assert item.generation is not None
         assert item.partner.picture.uri != item.generation.uri
     assert any("changed" in item.kinds for item in found.items)
+    of_beta = gallery_of(
+        scored / "run", folder / "run", heatmaps="off", gallery=8, baseline_model="beta"
+    )
+    for item in of_beta.items:
+        assert item.partner is not None
+        assert item.partner.figures.key == "beta/" + item.figures.key.partition("/")[2]
+    none = gallery_of(
+        scored / "run", folder / "run", heatmaps="off", gallery=2, baseline_model="gamma"
+    )
+    assert any("baseline_model=gamma" in note for note in none.notes)
+    assert all(item.partner is None for item in none.items)
 
 
 def test_full_images_are_files_beside_the_page(scored: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -30,12 +30,15 @@ class Located:
     """Read for it."""
 
 
-def locate_samples(url: str, is_enough: Callable[[set[str]], bool]) -> Located:
-    """Where samples lie, as far as they have to be known.
+def locate_samples(
+    url: str, wanted: Collection[str], is_over: Callable[[], bool] = lambda: False
+) -> Located:
+    """Where samples lie, from the first to the last that is wanted.
 
     Args:
         url: of the shard.
-        is_enough: whether these keys, of the samples so far, are all that is wanted.
+        wanted: keys; some may lie elsewhere.
+        is_over: asked after each sample, whether others have found them all.
 
     Raises:
         FileNotFoundError: the shard is gone.
@@ -50,12 +53,14 @@ def locate_samples(url: str, is_enough: Callable[[set[str]], bool]) -> Located:
                 raise StorageError(redact(url), "compressed, or no tar: it has to be read whole")
             file.seek(0)
             positions: dict[str, tuple[int, int]] = {}
+            left = set(wanted)
             try:
                 for sample in read_samples(tar, NO_IMAGE):
                     assert sample.offset is not None
                     assert sample.length is not None
                     positions[sample.key] = (sample.offset, sample.length)
-                    if is_enough(set(positions)):
+                    left.discard(sample.key)
+                    if not left or is_over():
                         break
             except (DamagedShard, tarfile.TarError) as error:
                 raise StorageError(redact(url), str(error)) from error
