@@ -17,6 +17,9 @@ from jobs.pages.scatter import Scatter
 from jobs.pipeline.results.comparison.wording import title
 from jobs.pipeline.results.numbers import number
 
+MOST_MODELS = 100
+"""Whose means by tag the page holds."""
+
 
 def data_of(
     figures: Figures, cells: Cells, heat: Heat | None, scatter: Scatter | None
@@ -57,8 +60,9 @@ def data_of(
                     column: [number(each.intervals[column].mean) for each in table.values]
                     for column in table.means
                 },
+                # Of the best models, where they are very many.
                 "by_model": {
-                    column: [_numbers(row) for row in means]
+                    column: [_numbers(row) for row in means[:MOST_MODELS]]
                     for column, means in table.means.items()
                 },
             }

@@ -44,6 +44,8 @@ from jobs.pipeline.storage.writing import write_files
 
 log = logging.getLogger(__name__)
 
+LARGE = 5_000_000
+"""Bytes of a page that is slow to open."""
 SYMBOLS = {"improved": "▲", "same": "●", "undecided": "◌", "regressed": "▼"}
 
 
@@ -76,6 +78,11 @@ def report(config: ReportConfig) -> Report:
     out = place_of(config)
     files, written = files_of(config)
     write_files(out, files)
+    if written.n_bytes > LARGE:
+        log.warning(
+            "%s is %.1f MB, which a browser takes its time for; gallery= makes it smaller",
+            *(written.page, written.n_bytes / 1e6),
+        )
     return written
 
 
@@ -148,6 +155,8 @@ def files_of(
         )
     figures = gather(scores, config.run, config.by)
     further = differences_from_summary(config.run, figures.summary)
+    if history is not None:
+        further += trend.strangers(history, config.run)
     gallery = _gallery(config, scores)
     content, said = page_of(figures, runs, judged, history, sections, gallery, further)
     counts = figures.summary.document()["counts"]
@@ -184,12 +193,13 @@ def page_of(
     drawn_scatter = scatters.scatter(figures.summary, figures.ranked, figures.columns)
     data = data_of(figures, cells, drawn_heat, drawn_scatter)
     data["comparison"] = None if judged is None else changes.data_of(judged)
-    data["history"] = None if history is None else [*map(nights_wording.document, history.rows)]
+    nights = None if history is None else trend.trend(history)
+    data["history"] = None if nights is None else [*map(nights_wording.document, nights.rows)]
     data["agreement"] = None if sections is None else agreement_document(sections)
     said = opening.warnings(figures, cells, runs, further)
     shown = {
         "changes": None if judged is None else changes.changes(judged),
-        "trend": None if history is None else trend.trend(history),
+        "trend": nights,
         "gallery": gallery,
         "people": None if sections is None else people.people_of(sections),
     }

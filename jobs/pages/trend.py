@@ -11,7 +11,7 @@ from jobs.pages.names import shown, title
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.nights.history import History, NotAHistory, Row
 from jobs.pipeline.nights.wording import FIRST, headline, trend_lines
-from jobs.pipeline.storage.filesystem import open_filesystem
+from jobs.pipeline.storage.filesystem import absolute, open_filesystem
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import with_retries
 
@@ -94,6 +94,14 @@ def trend(history: History) -> Trend:
         trend_lines(history.trend(columns)),
         len(history.rows) - len(rows),
     )
+
+
+def strangers(history: History, runs: Sequence[str]) -> list[str]:
+    """What there is to say of a history that knows nothing of the runs that are shown."""
+    known = {row["run"] for row in history.rows}
+    if known & {redact(absolute(run)).rstrip("/") for run in runs}:
+        return []
+    return ["the history has no row of what is shown here: its trend may be another training's"]
 
 
 def verdict_of(row: Row) -> str:

@@ -62,6 +62,20 @@ def test_cells_are_of_the_score_and_in_the_order_that_are_asked_for(opened: Open
     assert place == []
 
 
+def test_a_table_is_copied_as_text_for_a_spreadsheet(opened: Opened) -> None:
+    opened.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button = opened.tab.locator("#leaderboard [data-copy]")
+    button.click()
+    opened.tab.wait_for_function(
+        "element => element.textContent === 'Copied'", arg=button.element_handle()
+    )
+    lines = opened.tab.evaluate("navigator.clipboard.readText()").split("\n")
+    assert len(lines) == 6
+    assert lines[0].split("\t")[:4] == ["#", "model", "n", "CP"]
+    copied = {line.split("\t")[1]: line.split("\t") for line in lines[1:]}
+    assert copied[runs.LONELY][2:4] == ["3", "0.700"]
+
+
 def test_a_point_a_concept_is_drawn_on_demand(opened: Opened) -> None:
     opened.tab.locator("#scatter-model").select_option(label=runs.PLAIN)
     assert (

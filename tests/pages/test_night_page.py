@@ -32,6 +32,7 @@ def test_a_night_leaves_a_page_of_what_changed_and_of_the_trend(
     assert [row["checkpoint"] for row in data["history"]] == ["step-1", "step-2"]
     assert data["history"][1]["cp_mean"] == rows[1]["cp_mean"]
     assert "▼ regressed" in second.read_text()
+    assert "the history has no row" not in second.read_text()
 
 
 def test_a_night_without_a_page_is_a_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,13 +97,14 @@ def test_reasons_are_counted_by_their_kind(data: dict[str, Any]) -> None:
 
 
 def test_the_comparison_the_history_and_people_are_those_that_were_asked_for(
-    data: dict[str, Any],
+    page: Path, data: dict[str, Any]
 ) -> None:
     by_name = {each["candidate"]: each for each in data["comparison"]["comparisons"]}
     change = by_name[f"run/{runs.PLAIN}"]
     assert change["verdict"] == "regressed"
     assert change["cp"]["delta"] == pytest.approx(-0.05)
     assert [row["checkpoint"] for row in data["history"]] == [f"step-{n}" for n in range(8)]
+    assert "the history has no row of what is shown here" in page.read_text()
     assert set(data["agreement"]) == {"cp", "pf"}
 
 
