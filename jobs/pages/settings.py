@@ -70,7 +70,9 @@ def check(config: ReportConfig) -> None:
 
 def gallery_of(config: ReportConfig) -> GalleryConfig:
     """What is asked of the gallery."""
-    return GalleryConfig(config.gallery, config.heatmaps, config.assets, config.seed)
+    return GalleryConfig(
+        config.gallery, config.heatmaps, config.assets, config.seed, config.baseline_model
+    )
 
 
 def place_of(config: ReportConfig) -> str:
