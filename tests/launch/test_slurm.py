@@ -1,0 +1,123 @@
+"""The Slurm recipe, in a real Slurm of one node that preempts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commands import description_of, rows_of
+from tests.programs import need_program
+from tests.shards import generation, reference, write_tar
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+N_SHARDS, N_SAMPLES = 16, 2
+NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """With a short path: those of sockets may have 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def need_slurm() -> None:
+    for program in ("slurmctld", "slurmd", "munged", "unshare"):
+        need_program(program)
+    if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a namespace of processes can be made by root alone")
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def write_configuration(folder: Path) -> None:
+    controller, node = free_ports(2)
+    text = (HERE / "slurm.conf").read_text()
+    filled = text.format(
+        folder=folder,
+        host=socket.gethostname(),
+        controller_port=controller,
+        node_port=node,
+        cpus=os.cpu_count(),
+    )
+    (folder / "slurm.conf").write_text(filled)
+
+
+def recipe_for_one_node(folder: Path) -> Path:
+    """The recipe, changed where it says that it is to be changed."""
+    recipe = (ROOT / "launch" / "slurm.sbatch").read_text()
+    recipe = recipe.replace("--nodes=2", "--nodes=1").replace("#SBATCH --gpus-per-node=8\n", "")
+    job = folder / "job.sbatch"
+    job.write_text(recipe)
+    return job
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
+    folder: Path, naflex_checkpoint: Path
+) -> None:
+    need_slurm()
+    write_configuration(folder)
+    write_tar(folder / "references.tar", reference("cat/0", 1))
+    for shard in range(N_SHARDS):
+        members = [generation(f"{shard}/{i}", shard * N_SAMPLES + i) for i in range(N_SAMPLES)]
+        write_tar(folder / f"generations-{shard:03d}.tar", sum(members, []))
+    run = folder / "run"
+    (folder / "runs.txt").write_text(
+        f"run={run} samples={folder}/generations-*.tar references={folder}/references.tar "
+        f"encoder.name_or_path={naflex_checkpoint} workers.count=1 workers.batch_size=1 "
+        "metric.min_fg_fraction=0\n"
+    )
+    ended = subprocess.run(
+        [
+            *NAMESPACE,
+            HERE / "preempted.sh",
+            folder,
+            recipe_for_one_node(folder),
+            run / "scores" / "*.parquet",
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "MASC_VENV": sys.prefix,
+            "MASC_RUNS": str(folder / "runs.txt"),
+            "RAY_TMPDIR": str(folder),
+        },
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    log = (folder / "job.log").read_text()
+    assert ended.returncode == 0, ended.stderr + log
+    job = (folder / "job").read_text()
+    assert "JobState=COMPLETED" in job, job + log
+    assert "ExitCode=0:0" in job
+    assert "Restarts=1" in job
+    assert "SIGTERM: no new shards" in log
+    before = [int(n) for n in re.findall(r"(\d+) of them scored before", log)]
+    assert len(before) == 2, log
+    assert before[0] == 0 < before[1] < N_SHARDS
+    assert description_of(run)["state"] == "done"
+    assert Counter(row["key"] for row in rows_of(run)) == {
+        f"{shard}/{i}": 1 for shard in range(N_SHARDS) for i in range(N_SAMPLES)
+    }
