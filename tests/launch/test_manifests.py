@@ -15,6 +15,7 @@ from tests.launch import validators
 from tests.launch.validators import LAUNCH, ROOT, Manifest, Problems, misspelt, read
 
 KUSTOMIZED = ("gke", "eks", "raycronjob")
+KINDS = ("ServiceAccount", "NetworkPolicy", "ConfigMap", "CronJob", "RayJob", "RayCronJob")
 ONE_EACH = {
     "aws-batch.json": validators.of_aws_batch,
     "google-batch.json": validators.of_google_batch,
@@ -65,12 +66,21 @@ def test_a_gitlab_job_is_valid_and_with_any_field_misspelt_it_is_not() -> None:
 
 
 @pytest.mark.parametrize("name", KUSTOMIZED)
-def test_what_kustomize_builds_is_valid_and_with_any_field_misspelt_it_is_not(name: str) -> None:
+def test_what_kustomize_builds_is_valid(name: str) -> None:
     for manifest in kustomized(name):
         assert validators.of_kubernetes(manifest) == [], manifest["kind"]
-        assert_each_misspelling_is_seen(validators.of_kubernetes, manifest)
-        if "spec" in manifest:
-            assert_each_misspelling_is_seen(validators.of_kubernetes, manifest, "spec")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_any_field_misspelt_a_kind_is_not_valid(kind: str) -> None:
+    manifest = one("raycronjob" if kind == "RayCronJob" else "gke", kind)
+    assert_each_misspelling_is_seen(validators.of_kubernetes, manifest)
+    if "spec" in manifest:
+        assert_each_misspelling_is_seen(validators.of_kubernetes, manifest, "spec")
+
+
+def test_no_kind_is_left_out() -> None:
+    assert {each["kind"] for name in KUSTOMIZED for each in kustomized(name)} == set(KINDS)
 
 
 @pytest.mark.parametrize(
