@@ -19,7 +19,7 @@ from tests.launch.shell import cron_line
 from tests.launch.validators import ROOT
 from tests.shards import generation, reference, write_tar
 
-N_SHARDS, N_SAMPLES = 12, 2
+N_SHARDS, N_SAMPLES = 10, 2
 
 
 def crontab(folder: Path, checkpoint: Path) -> tuple[dict[str, str], list[str]]:

@@ -4,50 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.commands import description_of, rows_of
-from tests.programs import need_program
+from tests.launch.namespaces import NAMESPACE, free_ports, need_namespace
+from tests.launch.validators import LAUNCH, ROOT
 from tests.shards import generation, reference, write_tar
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 N_SHARDS, N_SAMPLES = 16, 2
-NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """With a short path: those of sockets may have 107 bytes."""
-    path = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def need_slurm() -> None:
-    if "MASC_LAUNCH_CHECK" not in os.environ:
-        pytest.skip("takes minutes: make launch-check")
-    for program in ("slurmctld", "slurmd", "munged", "unshare"):
-        need_program(program)
-    if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("a namespace of processes can be made by root alone")
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def write_configuration(folder: Path) -> None:
@@ -65,7 +36,7 @@ def write_configuration(folder: Path) -> None:
 
 def recipe_for_one_node(folder: Path) -> Path:
     """The recipe, changed where it says that it is to be changed."""
-    recipe = (ROOT / "launch" / "slurm.sbatch").read_text()
+    recipe = (LAUNCH / "slurm.sbatch").read_text()
     recipe = recipe.replace("--nodes=2", "--nodes=1").replace("#SBATCH --gpus-per-node=8\n", "")
     job = folder / "job.sbatch"
     job.write_text(recipe)
@@ -75,9 +46,10 @@ def recipe_for_one_node(folder: Path) -> Path:
 @pytest.mark.services
 @pytest.mark.slow
 def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
-    folder: Path, naflex_checkpoint: Path
+    short_folder: Path, naflex_checkpoint: Path
 ) -> None:
-    need_slurm()
+    folder = short_folder
+    need_namespace("slurmctld", "slurmd", "munged")
     write_configuration(folder)
     write_tar(folder / "references.tar", reference("cat/0", 1))
     for shard in range(N_SHARDS):
