@@ -7,9 +7,9 @@
 # first node's IP address, and RAY_AUTH_TOKEN the same everywhere. `ray symmetric-run` starts Ray,
 # and ends every Ray on its node: have the nodes for yourself.
 #
-# Exit status: the command's own, but 3 (call again) where it did not begin, or RUN is not done
-# though all else says so: symmetric-run exits 0 when Ray does not start. Nodes beside the first
-# only lend a hand: 0 where RUN is done, else 3.
+# Exit status: the command's own, but 3 (call again) where it did not begin or was killed, or RUN is not
+# done though it says so. That of symmetric-run is not asked: it is 0 where Ray does not start, and may be
+# 1 after a command that did well. Nodes beside the first only lend a hand: 0 where RUN is done, else 3.
 set -uo pipefail
 
 run=$1
@@ -18,7 +18,7 @@ shift
 # Where the first node notes the command's process and its exit status, for who started us.
 notes=${NOTES:-$(mktemp -d)}
 mkdir -p "$notes"
-rm -f "$notes/pid" "$notes/status"
+rm -f "$notes/pid" "$notes/ended" "$notes/status"
 
 export RAY_AUTH_MODE=token RAY_ADDRESS="$HEAD:6379" RAY_USAGE_STATS_ENABLED=0
 # Nodes do not come at the same second; Ray itself waits for 30.
@@ -36,23 +36,17 @@ is_done() {
 trap '[[ -s $notes/pid ]] && kill -TERM "$(<"$notes/pid")"' TERM
 # shellcheck disable=SC2016  # the inner shell's own words
 ray symmetric-run --address "$HEAD:6379" --min-nodes "$NODES" -- \
-    bash -c 'echo $$ >"$0/pid"; exec "$@"' "$notes" "$@" &
+    bash -c '"$@" & echo $! >"$0/pid"; wait $!; echo $? >"$0/ended"' "$notes" "$@" &
 child=$!
-status=0
-while kill -0 "$child" 2>/dev/null; do
-    wait "$child"
-    status=$?
-done
-# Killed, as where memory runs out: go on.
-if ((status >= 128)); then status=3; fi
+while kill -0 "$child" 2>/dev/null; do wait "$child"; done
 
+status=3
 if is_first; then
-    [[ -s $notes/pid ]] || status=3
-    if ((status == 0)) && ! is_done; then status=3; fi
+    if [[ -s $notes/ended ]]; then status=$(<"$notes/ended"); fi
+    # Killed, as where memory runs out: go on.
+    if ((status >= 128)) || { ((status == 0)) && ! is_done; }; then status=3; fi
     echo "$status" >"$notes/status"
 elif is_done; then
     status=0
-else
-    status=3
 fi
 exit "$status"

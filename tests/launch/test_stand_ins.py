@@ -51,8 +51,8 @@ def test_what_is_asked_to_stop_is_not_called_again(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------ on-nodes.sh
 
-# As symmetric-run: all after -- is run on the first node, and its status is passed on; where Ray
-# does not start nothing is run, and the status is 0; 1 where nodes do not come.
+# As symmetric-run: all after -- is run on the first node. Where Ray does not start nothing is run,
+# and the status is 0; it is 1 where nodes do not come, and at times where all went well.
 SYMMETRIC_RUN = """
 echo "ray $*" >>"$LOG"
 if [[ $RAY == broken ]]; then exit 0; fi
@@ -61,6 +61,7 @@ if [[ $HEAD != 127.0.0.1 ]]; then exit 0; fi
 while [[ $1 != -- ]]; do shift; done
 shift
 "$@"
+if [[ $RAY == moody ]]; then exit 1; fi
 """
 MASC_EVAL = """
 echo "masc-eval $*" >>"$LOG"
@@ -94,6 +95,10 @@ def test_the_first_node_says_what_the_command_said(status: int, tmp_path: Path) 
 
 def test_without_done_a_0_is_not_believed(tmp_path: Path) -> None:
     assert on_nodes(tmp_path, state="incomplete") == 3
+
+
+def test_what_symmetric_run_itself_ends_with_is_of_no_account(tmp_path: Path) -> None:
+    assert on_nodes(tmp_path, ray="moody") == 0
 
 
 @pytest.mark.parametrize("ray", ["broken", "alone"])
