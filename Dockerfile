@@ -2,11 +2,12 @@
 # masc-eval with what it needs, and no weights: those come from the hub at their first use (HF_TOKEN), or
 # lie in what is mounted at /home/masc/.cache/huggingface.
 #
-#   docker build --tag masc-eval .                      # for NVIDIA GPUs
-#   docker build --tag masc-eval:cpu --target cpu .
+#   docker build --tag masc-eval .                                # for NVIDIA GPUs
+#   docker build --tag masc-eval:cpu --build-arg DEVICE=cpu .
 #
 # torch brings CUDA's libraries; the base has what NVIDIA's runtime looks for. A release names bases by
-# digest (.github/workflows/release.yaml); both have to be of one Ubuntu, whose Python both stages use.
+# digest (.github/workflows/release.yaml); both have to be of one Ubuntu, whose Python all stages use.
+ARG DEVICE=cuda
 ARG BASE=ubuntu:24.04
 ARG CUDA_BASE=nvidia/cuda:13.0.2-base-ubuntu24.04
 
@@ -31,30 +32,21 @@ RUN pip install --constraint constraints.txt --index-url https://download.pytorc
 FROM build AS build-cuda
 RUN pip install --constraint constraints.txt '.[s3,gcs,azure,http]'
 
-FROM ${BASE} AS cpu
+FROM ${BASE} AS base-cpu
+FROM ${CUDA_BASE} AS base-cuda
+
+# These two are stages of this file.
+# hadolint ignore=DL3006
+FROM build-${DEVICE} AS built
+# hadolint ignore=DL3006
+FROM base-${DEVICE}
 # wget is what KubeRay's probes call; tini hands signals on, and reaps what Ray leaves.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates python3 tini wget \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 1001 --create-home masc
-COPY --from=build-cpu /opt/masc /opt/masc
-COPY conf /home/masc/conf
-COPY --chmod=755 launch/on-nodes.sh /usr/local/bin/on-nodes
-COPY --chmod=755 launch/until-done.sh /usr/local/bin/until-done
-ENV PATH=/opt/masc/bin:$PATH PYTHONUNBUFFERED=1
-USER 1001
-WORKDIR /home/masc
-ENTRYPOINT ["tini", "--"]
-CMD ["masc-eval"]
-
-FROM ${CUDA_BASE} AS cuda
-# hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates python3 tini wget \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 1001 --create-home masc
-COPY --from=build-cuda /opt/masc /opt/masc
+COPY --from=built /opt/masc /opt/masc
 COPY conf /home/masc/conf
 COPY --chmod=755 launch/on-nodes.sh /usr/local/bin/on-nodes
 COPY --chmod=755 launch/until-done.sh /usr/local/bin/until-done

@@ -4,6 +4,8 @@ SAMPLES    ?= shards/generations-*.tar
 REFERENCES ?= shards/references-*.tar
 RUN        ?= runs/first
 
+export RAY_AUTH_MODE ?= token
+
 .PHONY: evaluate dry-run status
 evaluate: .venv/installed ## score, or go on; Ctrl-C lets shards that were begun finish
 	.venv/bin/python -m jobs.evaluate conf/masc.yaml samples='$(SAMPLES)' references='$(REFERENCES)' run='$(RUN)'

@@ -15,11 +15,11 @@ import pytest
 
 from tests.commands import description_of, rows_of
 from tests.driving import until
+from tests.launch.samples import write_samples
 from tests.launch.shell import cron_line
 from tests.launch.validators import ROOT
-from tests.shards import generation, reference, write_tar
 
-N_SHARDS, N_SAMPLES = 10, 2
+N_SHARDS = 10
 
 
 def crontab(folder: Path, checkpoint: Path) -> tuple[dict[str, str], list[str]]:
@@ -35,8 +35,10 @@ def crontab(folder: Path, checkpoint: Path) -> tuple[dict[str, str], list[str]]:
     variables["NIGHTS"] = f"{folder}/nights"
     variables["REFERENCES"] = f"{folder}/references-*.tar"
     variables["MASC"] = str(folder)
-    inherited = ("HOME", "LANG", "OMP_NUM_THREADS", "RAY_AUTH_TOKEN")
+    inherited = ("LANG", "OMP_NUM_THREADS")
     given = {name: os.environ[name] for name in inherited if name in os.environ}
+    # A home without a token: Ray makes one.
+    given |= {"HOME": str(folder)}
     given |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
     # The environment is where these tests run in; the recipe, small.
     command = command.replace(".venv/bin/python", sys.executable)
@@ -49,14 +51,7 @@ def crontab(folder: Path, checkpoint: Path) -> tuple[dict[str, str], list[str]]:
 def test_a_night_that_meets_its_deadline_is_gone_on_with_by_the_next_call(
     naflex_checkpoint: Path, tmp_path: Path
 ) -> None:
-    write_tar(tmp_path / "references-0.tar", reference("cat/0", 1))
-    for shard in range(N_SHARDS):
-        members = [
-            member
-            for i in range(N_SAMPLES)
-            for member in generation(f"{shard}/{i}", shard * N_SAMPLES + i)
-        ]
-        write_tar(tmp_path / "inbox" / "step-1" / f"generations-{shard:03d}.tar", members)
+    keys = write_samples(tmp_path, N_SHARDS, "inbox/step-1")
     (tmp_path / "inbox" / "step-1" / "_SUCCESS").touch()
     environment, line = crontab(tmp_path, naflex_checkpoint)
     run, log = tmp_path / "nights" / "runs" / "step-1", tmp_path / "night.log"
@@ -80,8 +75,6 @@ def test_a_night_that_meets_its_deadline_is_gone_on_with_by_the_next_call(
     assert again.returncode == 0, log.read_text()
     assert first.items() <= parts().items()
     assert description_of(run)["state"] == "done"
-    assert Counter(row["key"] for row in rows_of(run)) == {
-        f"{shard}/{i}": 1 for shard in range(N_SHARDS) for i in range(N_SAMPLES)
-    }
+    assert Counter(row["key"] for row in rows_of(run)) == keys
     history = pq.read_table(tmp_path / "nights" / "history.parquet")
     assert history["checkpoint"].to_pylist() == ["step-1"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.launch.dockerfile import ROOT, copied, instructions, pip_words
+from tests.launch.validators import read
 
 HADOLINT = Path(sys.prefix) / "bin" / "hadolint"
 
@@ -55,21 +56,23 @@ def test_every_installation_is_constrained() -> None:
         assert "--upgrade" not in words
 
 
-def test_both_images_run_as_nobody_special_with_tini_before_the_command() -> None:
-    stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
-    finals = [stage for stage in stages if stage.split("\n")[0].endswith((" AS cpu", " AS cuda"))]
-    assert len(finals) == 2
-    for stage in finals:
-        users = re.findall(r"^USER (.+)$", stage, re.MULTILINE)
-        assert users == ["1001"]
-        assert 'ENTRYPOINT ["tini", "--"]' in stage
-    # Beside where they come from they are the same.
-    cpu, cuda = (re.sub(r"#.*\n", "", stage.split("\n", 1)[1]) for stage in finals)
-    assert cpu.replace("build-cpu", "build-cuda").strip() == cuda.strip()
+def test_it_runs_as_nobody_special_with_tini_before_the_command() -> None:
+    last = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    assert last.startswith("base-${DEVICE}\n")
+    assert re.findall(r"^USER (.+)$", last, re.MULTILINE) == ["1001"]
+    assert 'ENTRYPOINT ["tini", "--"]' in last
+
+
+def test_each_device_has_its_stages() -> None:
+    stages = {rest.rpartition(" AS ")[2] for name, rest in instructions() if name == "FROM"}
+    release = read(ROOT / ".github" / "workflows" / "release.yaml")
+    for each in release["jobs"]["image"]["strategy"]["matrix"]["include"]:
+        assert {f"build-{each['device']}", f"base-{each['device']}"} <= stages
 
 
 def test_bases_have_tags_which_a_release_turns_into_digests() -> None:
     args = dict(text.split("=") for name, text in instructions() if name == "ARG")
+    assert args.pop("DEVICE") == "cuda"
     assert set(args) == {"BASE", "CUDA_BASE"}
     assert all(
         re.fullmatch(r"[a-z/]+:[\w.-]*ubuntu24\.04|ubuntu:24\.04", each) for each in args.values()

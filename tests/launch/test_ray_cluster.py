@@ -12,8 +12,8 @@ import pytest
 
 from tests.commands import description_of, rows_of
 from tests.launch.namespaces import NAMESPACE, free_ports, need_namespace
+from tests.launch.samples import write_samples
 from tests.launch.validators import ROOT
-from tests.shards import generation, reference, write_tar
 
 
 @pytest.mark.services
@@ -22,9 +22,7 @@ def test_a_run_is_submitted_to_a_cluster_that_asks_for_its_token(
     short_folder: Path, naflex_checkpoint: Path
 ) -> None:
     need_namespace("curl", "ss")
-    write_tar(short_folder / "references.tar", reference("cat/0", 1))
-    for shard in range(2):
-        write_tar(short_folder / f"generations-{shard}.tar", generation(f"{shard}", shard))
+    keys = write_samples(short_folder, 2)
     run = short_folder / "run"
     port, dashboard = free_ports(2)
     ended = subprocess.run(
@@ -34,7 +32,7 @@ def test_a_run_is_submitted_to_a_cluster_that_asks_for_its_token(
             short_folder,
             f"run={run}",
             f"samples={short_folder}/generations-*.tar",
-            f"references={short_folder}/references.tar",
+            f"references={short_folder}/references-0.tar",
             f"encoder.name_or_path={naflex_checkpoint}",
         ],
         cwd=ROOT,
@@ -57,4 +55,4 @@ def test_a_run_is_submitted_to_a_cluster_that_asks_for_its_token(
     [listening] = (short_folder / "listening").read_text().splitlines()
     assert f"127.0.0.1:{dashboard}" in listening
     assert description_of(run)["state"] == "done"
-    assert Counter(row["key"] for row in rows_of(run)) == {"0": 1, "1": 1}
+    assert Counter(row["key"] for row in rows_of(run)) == keys

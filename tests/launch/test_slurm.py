@@ -14,11 +14,11 @@ import pytest
 
 from tests.commands import description_of, rows_of
 from tests.launch.namespaces import NAMESPACE, free_ports, need_namespace
+from tests.launch.samples import write_samples
 from tests.launch.validators import LAUNCH, ROOT
-from tests.shards import generation, reference, write_tar
 
 HERE = Path(__file__).parent
-N_SHARDS, N_SAMPLES = 16, 2
+N_SHARDS = 16
 
 
 def write_configuration(folder: Path) -> None:
@@ -51,17 +51,10 @@ def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
     folder = short_folder
     need_namespace("slurmctld", "slurmd", "munged")
     write_configuration(folder)
-    write_tar(folder / "references.tar", reference("cat/0", 1))
-    for shard in range(N_SHARDS):
-        members = [
-            member
-            for i in range(N_SAMPLES)
-            for member in generation(f"{shard}/{i}", shard * N_SAMPLES + i)
-        ]
-        write_tar(folder / f"generations-{shard:03d}.tar", members)
+    keys = write_samples(folder, N_SHARDS)
     run = folder / "run"
     (folder / "runs.txt").write_text(
-        f"run={run} samples={folder}/generations-*.tar references={folder}/references.tar "
+        f"run={run} samples={folder}/generations-*.tar references={folder}/references-0.tar "
         f"encoder.name_or_path={naflex_checkpoint} workers.count=1 workers.batch_size=1 "
         "metric.min_fg_fraction=0\n"
     )
@@ -96,6 +89,4 @@ def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
     assert len(before) == 2, log
     assert before[0] == 0 < before[1] < N_SHARDS
     assert description_of(run)["state"] == "done"
-    assert Counter(row["key"] for row in rows_of(run)) == {
-        f"{shard}/{i}": 1 for shard in range(N_SHARDS) for i in range(N_SAMPLES)
-    }
+    assert Counter(row["key"] for row in rows_of(run)) == keys

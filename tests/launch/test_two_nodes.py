@@ -12,8 +12,8 @@ import pytest
 
 from tests.commands import description_of, rows_of
 from tests.launch.namespaces import need_namespace
+from tests.launch.samples import write_samples
 from tests.launch.validators import LAUNCH, ROOT, read
-from tests.shards import generation, reference, write_tar
 
 N_SHARDS = 8
 
@@ -33,7 +33,8 @@ def skypilot(folder: Path, words: str) -> str:
     variables = (
         f"export HOME={folder} SKYPILOT_NODE_RANK=$NODE SKYPILOT_NODE_IPS=$'10.99.7.1\\n10.99.7.2'"
     )
-    return f"{variables}\nunset RAY_TMPDIR\n{run.replace('/tmp/masc', f'{folder}/$NODE')}"
+    run = run.replace("RAY_TMPDIR=/tmp/masc", f"RAY_TMPDIR={folder}/$NODE")
+    return f"{variables}\nexport HOME={folder}\n{run}"
 
 
 @pytest.mark.services
@@ -44,13 +45,10 @@ def test_two_nodes_do_a_run_and_both_end_well(
 ) -> None:
     need_namespace("ip")
     assert callable(recipe)
-    write_tar(short_folder / "references.tar", reference("cat/0", 1))
-    for shard in range(N_SHARDS):
-        members = [*generation(f"{shard}/0", shard), *generation(f"{shard}/1", shard + N_SHARDS)]
-        write_tar(short_folder / f"generations-{shard}.tar", members)
+    keys = write_samples(short_folder, N_SHARDS)
     words = (
         f"masc-eval evaluate run={short_folder}/run samples={short_folder}/generations-*.tar "
-        f"references={short_folder}/references.tar encoder.name_or_path={naflex_checkpoint} "
+        f"references={short_folder}/references-0.tar encoder.name_or_path={naflex_checkpoint} "
         "workers.count=2 workers.batch_size=1"
     )
     nodes = [Path(__file__).parent / "two_nodes.sh", short_folder, "bash", "-c"]
@@ -65,8 +63,6 @@ def test_two_nodes_do_a_run_and_both_end_well(
     assert statuses == ["0", "0"], "\n".join(logs)
     described = description_of(short_folder / "run")
     assert described["state"] == "done"
-    assert Counter(row["key"] for row in rows_of(short_folder / "run")) == {
-        f"{shard}/{i}": 1 for shard in range(N_SHARDS) for i in (0, 1)
-    }
+    assert Counter(row["key"] for row in rows_of(short_folder / "run")) == keys
     # Both had a worker, each on its own node.
     assert len({worker["node"] for worker in described["workers"]}) == 2
