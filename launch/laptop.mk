@@ -1,8 +1,11 @@
 # A laptop, or one box with GPUs: make -f launch/laptop.mk
-# Change these three, here or in the call: make -f launch/laptop.mk RUN=runs/second
-SAMPLES    ?= shards/generations-*.tar
+# Change (1), (2) and (3), here or in the call: make -f launch/laptop.mk RUN=runs/second
+# (1)
+SAMPLES ?= shards/generations-*.tar
+# (2)
 REFERENCES ?= shards/references-*.tar
-RUN        ?= runs/first
+# (3)
+RUN ?= runs/first
 
 export RAY_AUTH_MODE ?= token
 

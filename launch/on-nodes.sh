@@ -32,8 +32,18 @@ is_done() {
     masc-eval status "run=$run" --json | grep -q '"state": "done"'
 }
 
-# A preemption notice is for the command alone: Ray has to stay while shards are finished.
-trap '[[ -s $notes/pid ]] && kill -TERM "$(<"$notes/pid")"' TERM
+# A preemption notice is for the command alone: Ray has to stay while shards are finished. Before the
+# command has begun it ends all.
+# shellcheck disable=SC2329  # the trap calls it
+stop() {
+    if [[ -s $notes/pid ]]; then
+        kill -TERM "$(<"$notes/pid")"
+    elif is_first; then
+        kill -TERM "$child"
+    fi
+}
+child=
+trap stop TERM
 # shellcheck disable=SC2016  # the inner shell's own words
 ray symmetric-run --address "$HEAD:6379" --min-nodes "$NODES" -- \
     bash -c '"$@" & echo $! >"$0/pid"; wait $!; echo $? >"$0/ended"' "$notes" "$@" &

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -248,11 +247,6 @@ def test_the_version_of_ray_is_the_one_that_is_pinned() -> None:
         if "==" in line
     )
     assert one("gke", "RayJob")["spec"]["rayClusterSpec"]["rayVersion"] == pinned["ray"]
-
-
-def test_json_is_as_the_command_lines_take_it() -> None:
-    for name in ("aws-batch.json", "google-batch.json"):
-        assert json.loads((LAUNCH / name).read_text())
 
 
 def test_launch_has_no_file_that_nobody_reads() -> None:

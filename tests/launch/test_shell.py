@@ -107,3 +107,25 @@ def test_what_make_calls_is_a_call(goal: str, monkeypatch: pytest.MonkeyPatch) -
     config = parse(words_after("evaluate", said.stdout), EvaluateConfig)
     assert config.run == "runs/second"
     assert config.dry_run is (goal == "dry-run")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("laptop.mk", "ray-cluster.sh", "slurm.sbatch", "nightly.cron", "skypilot.yaml"),
+        *("aws-cluster.yaml", "gcp-cluster.yaml", "nightly.github.yaml", "nightly.gitlab-ci.yaml"),
+        *("kubernetes/gke/kustomization.yaml", "kubernetes/eks/kustomization.yaml"),
+    ],
+)
+def test_a_recipe_marks_the_three_places_to_change_and_is_read_in_a_minute(name: str) -> None:
+    text = (LAUNCH / name).read_text()
+    assert all(text.count(f"({place})") >= 2 for place in (1, 2, 3)) or "kubernetes" in name
+    assert all(f"({place})" in text for place in (1, 2, 3))
+    assert len(text.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("name", ["aws-batch.json", "google-batch.json"])
+def test_json_has_words_to_change(name: str) -> None:
+    text = (LAUNCH / name).read_text()
+    for word in ("OWNER", "BUCKET", "PROJECT" if "google" in name else "ACCOUNT"):
+        assert word in text

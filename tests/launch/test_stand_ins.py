@@ -118,23 +118,35 @@ def test_another_node_ends_by_what_the_run_says(state: str, status: int, tmp_pat
     assert called == [["ray", "symmetric-run"], ["masc-eval", "status"]]
 
 
-def test_a_preemption_notice_is_heard_by_the_command_alone_and_once(tmp_path: Path) -> None:
-    put(tmp_path / "bin", "ray", SYMMETRIC_RUN)
-    hears = 'trap \'echo heard >>"$LOG"; exit 3\' TERM; echo begun >>"$LOG"'
-    hears += "; while :; do sleep 0.05; done"
-    put(tmp_path / "bin", "masc-eval", MASC_EVAL)
-    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-    environment |= {"LOG": str(tmp_path / "log"), "TMPDIR": str(tmp_path), "COMMAND": hears}
-    environment |= {"HEAD": "127.0.0.1", "NODES": "1", "RAY_AUTH_TOKEN": "x", "STATE": "incomplete"}
-    environment |= {"RAY": "works"}
+def stopped(folder: Path, ray: str, command: str) -> tuple[int, str]:
+    """The exit status after a SIGTERM that comes once "begun" is written, and what was written."""
+    put(folder / "bin", "ray", ray)
+    put(folder / "bin", "masc-eval", MASC_EVAL)
+    environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    environment |= {"LOG": str(folder / "log"), "TMPDIR": str(folder), "COMMAND": command}
+    environment |= {"HEAD": "127.0.0.1", "NODES": "1", "RAY_AUTH_TOKEN": "x", "RAY": "works"}
+    environment |= {"STATE": "incomplete"}
     words = [LAUNCH / "on-nodes.sh", "here/run", "masc-eval", "evaluate"]
+    log = folder / "log"
     with subprocess.Popen(words, env=environment) as process:
-        log = tmp_path / "log"
         while not log.exists() or "begun" not in log.read_text():
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 3
-    assert log.read_text().count("heard") == 1
+        return process.wait(timeout=30), log.read_text()
+
+
+WAITS = 'echo begun >>"$LOG"; while :; do sleep 0.05; done'
+
+
+def test_a_preemption_notice_is_heard_by_the_command_alone_and_once(tmp_path: Path) -> None:
+    hears = f"trap 'echo heard >>\"$LOG\"; exit 3' TERM; {WAITS}"
+    status, log = stopped(tmp_path, SYMMETRIC_RUN, hears)
+    assert (status, log.count("heard")) == (3, 1)
+
+
+def test_a_preemption_notice_while_ray_starts_ends_that(tmp_path: Path) -> None:
+    status, log = stopped(tmp_path, WAITS, "exit 0")
+    assert (status, log) == (3, "begun\n")
 
 
 # ------------------------------------------------------------------ slurm.sbatch
