@@ -42,6 +42,7 @@ def test_a_run_is_submitted_to_a_cluster_that_asks_for_its_token(
             "MASC_PORT": str(port),
             "MASC_DASHBOARD_PORT": str(dashboard),
             "RAY_TMPDIR": str(short_folder),
+            "PYTHONPATH": str(ROOT),
         },
         capture_output=True,
         text=True,

@@ -72,6 +72,7 @@ def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
             "MASC_VENV": sys.prefix,
             "MASC_RUNS": str(folder / "runs.txt"),
             "RAY_TMPDIR": str(folder),
+            "PYTHONPATH": str(ROOT),
         },
         capture_output=True,
         text=True,

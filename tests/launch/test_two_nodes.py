@@ -53,6 +53,7 @@ def test_two_nodes_do_a_run_and_both_end_well(
     )
     nodes = [Path(__file__).parent / "two_nodes.sh", short_folder, "bash", "-c"]
     environment = {**os.environ, "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(ROOT)
     ended = subprocess.run(
         [*nodes, recipe(short_folder, words)], cwd=ROOT, env=environment, timeout=500, check=False
     )
