@@ -43,29 +43,19 @@ def recipe_for_one_node(folder: Path) -> Path:
     return job
 
 
-@pytest.mark.services
-@pytest.mark.slow
-def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
-    short_folder: Path, naflex_checkpoint: Path
-) -> None:
-    folder = short_folder
+def run_in_slurm(folder: Path, checkpoint: Path, *how: str) -> tuple[str, str]:
+    """What Slurm says of the job in the end, and what the job said."""
     need_namespace("slurmctld", "slurmd", "munged")
     write_configuration(folder)
-    keys = write_samples(folder, N_SHARDS)
-    run = folder / "run"
     (folder / "runs.txt").write_text(
-        f"run={run} samples={folder}/generations-*.tar references={folder}/references-0.tar "
-        f"encoder.name_or_path={naflex_checkpoint} workers.count=1 workers.batch_size=1 "
-        "metric.min_fg_fraction=0\n"
+        f"run={folder}/run samples={folder}/generations-*.tar "
+        f"references={folder}/references-0.tar encoder.name_or_path={checkpoint} "
+        "workers.count=1 workers.batch_size=1 metric.min_fg_fraction=0\n"
     )
+    parts = folder / "run" / "scores" / "*.parquet"
+    words = (HERE / "preempted.sh", folder, recipe_for_one_node(folder), parts, *how)
     ended = subprocess.run(
-        [
-            *NAMESPACE,
-            HERE / "preempted.sh",
-            folder,
-            recipe_for_one_node(folder),
-            run / "scores" / "*.parquet",
-        ],
+        [*NAMESPACE, *words],
         cwd=ROOT,
         env={
             **os.environ,
@@ -81,7 +71,16 @@ def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
     )
     log = (folder / "job.log").read_text()
     assert ended.returncode == 0, ended.stderr + log
-    job = (folder / "job").read_text()
+    return (folder / "job").read_text(), log
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
+    short_folder: Path, naflex_checkpoint: Path
+) -> None:
+    keys = write_samples(short_folder, N_SHARDS)
+    job, log = run_in_slurm(short_folder, naflex_checkpoint)
     assert "JobState=COMPLETED" in job, job + log
     assert "ExitCode=0:0" in job
     assert "Restarts=1" in job
@@ -89,5 +88,15 @@ def test_a_preempted_job_is_requeued_and_ends_with_every_sample_once(
     before = [int(n) for n in re.findall(r"(\d+) of them scored before", log)]
     assert len(before) == 2, log
     assert before[0] == 0 < before[1] < N_SHARDS
+    run = short_folder / "run"
     assert description_of(run)["state"] == "done"
     assert Counter(row["key"] for row in rows_of(run)) == keys
+
+
+@pytest.mark.services
+@pytest.mark.slow
+def test_a_cancelled_job_stays_cancelled(short_folder: Path, naflex_checkpoint: Path) -> None:
+    write_samples(short_folder, N_SHARDS)
+    job, log = run_in_slurm(short_folder, naflex_checkpoint, "cancel")
+    assert "JobState=CANCELLED" in job, job + log
+    assert "Restarts=0" in job

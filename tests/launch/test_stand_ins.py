@@ -157,10 +157,16 @@ def slurm(folder: Path, runs: str = "samples=a run=here/run", **variables: str) 
     put(folder / "bin", "ray", SYMMETRIC_RUN)
     put(folder / "bin", "masc-eval", MASC_EVAL)
     put(folder / "bin", "srun", 'shift; exec "$@"')
+    put(folder / "bin", "squeue", 'echo "$JOB"')
     put(folder / "bin", "scontrol", 'echo "scontrol $*" >>"$LOG"')
     put(folder / "bin", "python", "echo token")
     (folder / "runs.txt").write_text(runs)
-    known = {"SLURM_NNODES": "1", "SLURM_JOB_ID": "7", "MASC_RUNS": str(folder / "runs.txt")}
+    known = {
+        "SLURM_NNODES": "1",
+        "SLURM_JOB_ID": "7",
+        "JOB": "RUNNING",
+        "MASC_RUNS": str(folder / "runs.txt"),
+    }
     known |= {"MASC_VENV": str(folder), "STATE": "done", "RAY": "works", "COMMAND": "exit 0"}
     ended = run(["bash", LAUNCH / "slurm.sbatch"], folder, **{**known, **variables})
     log = folder / "log"
@@ -187,6 +193,12 @@ def test_slurm_requeues_what_was_not_done(variables: dict[str, str], tmp_path: P
     ended, log = slurm(tmp_path, **variables)
     assert ended == 3
     assert REQUEUED in log
+
+
+def test_slurm_does_not_requeue_what_was_cancelled(tmp_path: Path) -> None:
+    ended, log = slurm(tmp_path, COMMAND="exit 3", JOB="COMPLETING")
+    assert ended == 3
+    assert REQUEUED not in log
 
 
 def test_slurm_gives_up_in_the_end(tmp_path: Path) -> None:

@@ -65,5 +65,5 @@ def test_two_nodes_do_a_run_and_both_end_well(
     described = description_of(short_folder / "run")
     assert described["state"] == "done"
     assert Counter(row["key"] for row in rows_of(short_folder / "run")) == keys
-    # Both had a worker, each on its own node.
-    assert len({worker["node"] for worker in described["workers"]}) == 2
+    if recipe is slurm_and_batch:  # SkyPilot's begins as soon as the first node is there
+        assert len({worker["node"] for worker in described["workers"]}) == 2
