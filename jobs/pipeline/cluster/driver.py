@@ -25,9 +25,9 @@ from ray.exceptions import ObjectLostError, RayError, RayTaskError
 
 from jobs.pipeline.cluster.first_phase import FirstPhase
 from jobs.pipeline.cluster.layout import Layout
-from jobs.pipeline.cluster.progress import Progress
 from jobs.pipeline.cluster.shard_job import Resources, ShardJob
 from jobs.pipeline.cluster.shard_queue import ShardQueue
+from jobs.pipeline.cluster.standing import Standing, Watcher
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.cluster.worker import Place, start_worker
 from jobs.pipeline.cluster.worker_handle import WorkerHandle
@@ -78,7 +78,7 @@ class Driver:
         run: RunDirectory,
         shards: Sequence[Shard],
         max_attempts: int,
-        progress: Progress,
+        watchers: Sequence[Watcher],
         start_worker: Callable[[Layout], Any] = start_worker,
         stop: Stop | None = None,
         capacity: Callable[[], int] | None = None,
@@ -88,6 +88,7 @@ class Driver:
         Args:
             run: where shards that are set aside are noted.
             max_attempts: at a shard or an input.
+            watchers: are told once a second how far it is.
             start_worker: makes an actor.
             stop: asks for an early end.
             capacity: how many workers the cluster could hold now; None keeps to the layout's
@@ -98,7 +99,7 @@ class Driver:
         self._resources = Resources(layout.cpus, layout.batch_size)
         self._run = run
         self._max_attempts = max_attempts
-        self._progress = progress
+        self._watchers = watchers
         self._new_actor = start_worker
         self._stop = stop or Stop(0.0)
         self._capacity = capacity
@@ -146,6 +147,7 @@ class Driver:
             self._assign_idle_workers()
             self._scale_up()
             self._show_progress()
+        self._show_progress(is_last=True)
         # Whoever is still starting comes too late.
         for worker in self.workers:
             ray.kill(worker.actor)
@@ -361,12 +363,17 @@ class Driver:
 
     # What is shown meanwhile
 
-    def _show_progress(self) -> None:
-        if time.monotonic() - self._shown < POLL_SECONDS:
+    def _show_progress(self, is_last: bool = False) -> None:
+        if not is_last and time.monotonic() - self._shown < POLL_SECONDS:
             return  # shards may end far more often
         self._shown = time.monotonic()
-        at_work = [worker for worker in self.workers if worker.is_ready and not worker.is_released]
-        for worker in at_work:
+        self._ask_for_progress()
+        standing = self._standing()
+        for watcher in self._watchers:
+            watcher.show(standing)
+
+    def _ask_for_progress(self) -> None:
+        for worker in self._at_work():
             if worker.progress is not None and ray.wait([worker.progress], timeout=0)[0]:
                 with suppress(RayError):  # the worker died; its call says so
                     counts: dict[str, RowCounts] = ray.get(worker.progress)
@@ -375,12 +382,21 @@ class Driver:
                 worker.progress = None
             if worker.progress is None:
                 worker.progress = worker.actor.progress.remote()
+
+    def _at_work(self) -> list[WorkerHandle]:
+        return [worker for worker in self.workers if worker.is_ready and not worker.is_released]
+
+    def _standing(self) -> Standing:
+        at_work = self._at_work()
         at_hand = sum((c for worker in at_work for c in worker.counts.values()), RowCounts())
-        self._progress.show(
-            len(self.reports) + len(self.set_aside),
-            self._committed + at_hand,
-            len(at_work),
-            sum(not worker.shards for worker in at_work),
-            len(self.set_aside),
-            fewest_kinds(self.errors),
+        ended = [worker for worker in self.workers if worker.is_released]
+        return Standing(
+            n_shards_done=len(self.reports) + len(self.set_aside),
+            n_shards_set_aside=len(self.set_aside),
+            n_shards_begun=sum(len(worker.shards) for worker in at_work),
+            counts=self._committed + at_hand,
+            errors=fewest_kinds(self.errors),
+            n_starting=len(self.workers) - len(ended) - len(at_work) + len(self._starts),
+            workers=at_work,
+            ended=ended,
         )

@@ -15,6 +15,7 @@ from jobs.pipeline.cluster.driver import Driver
 from jobs.pipeline.cluster.joining import joined_cluster
 from jobs.pipeline.cluster.layout import layout_of_cluster, require_possible
 from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.series import Series
 from jobs.pipeline.cluster.shard_job import ShardJob
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
@@ -173,12 +174,15 @@ def _driven(
     lease: Lease,
 ) -> Outcome[Result]:
     """Do the shards on the cluster that was joined."""
-    with Progress(len(to_do), task.verb) as progress:
+    with (
+        Progress(len(to_do), task.verb) as progress,
+        Series(redact(run.url), len(to_do)) as series,
+    ):
         lease.told = progress.document
         driver = Driver(
             *(task, layout_of_cluster(workers, len(to_do)), run, to_do),
             limits.max_shard_attempts,
-            progress,
+            [progress, series],
             stop=stop,
             capacity=lambda: layout_of_cluster(workers, len(to_do)).count,
         )
