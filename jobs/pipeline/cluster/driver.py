@@ -15,8 +15,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -30,7 +28,7 @@ from jobs.pipeline.cluster.shard_queue import ShardQueue
 from jobs.pipeline.cluster.standing import Standing, Watcher
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.cluster.worker import Place, start_worker
-from jobs.pipeline.cluster.worker_handle import WorkerHandle
+from jobs.pipeline.cluster.worker_handle import Call, WorkerHandle
 from jobs.pipeline.errors import CallError, CommitError, Incomplete
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.reports import RowCounts, ShardReport, fewest_kinds
@@ -55,19 +53,6 @@ GROW_SECONDS = 10.0
 """How often to see whether the cluster has capacity for more workers."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call to a worker that has not ended."""
-
-    worker: WorkerHandle
-    finish: Callable[[WorkerHandle, Any], None]
-    retry: Callable[[str, bool], None]
-    """Told, when the call fails for another cause than the configuration, the reason, and whether
-    the fault can be its own."""
-    is_start: bool = False
-    """Without it the worker is of no use, so it is replaced when this fails."""
-
-
 class Driver:
     """Does a job on a cluster that was joined."""
 
@@ -80,6 +65,7 @@ class Driver:
         max_attempts: int,
         watchers: Sequence[Watcher],
         start_worker: Callable[[Layout], Any] = start_worker,
+        release: Callable[[Any], None] = ray.kill,
         stop: Stop | None = None,
         capacity: Callable[[], int] | None = None,
     ) -> None:
@@ -90,6 +76,7 @@ class Driver:
             max_attempts: at a shard or an input.
             watchers: are told once a second how far it is.
             start_worker: makes an actor.
+            release: is given one that has nothing left to do.
             stop: asks for an early end.
             capacity: how many workers the cluster could hold now; None keeps to the layout's
                 number.
@@ -101,6 +88,7 @@ class Driver:
         self._max_attempts = max_attempts
         self._watchers = watchers
         self._new_actor = start_worker
+        self._release_actor = release
         self._stop = stop or Stop(0.0)
         self._capacity = capacity
         self._capacity_asked = time.monotonic()
@@ -150,7 +138,8 @@ class Driver:
         self._show_progress(is_last=True)
         # Whoever is still starting comes too late.
         for worker in self.workers:
-            ray.kill(worker.actor)
+            if not worker.is_released:
+                ray.kill(worker.actor)
         self._stop.is_heeded = False
         begun = sum(len(worker.shards) for worker in self.workers)
         if self._stop.reason and (begun or self._shards):
@@ -210,14 +199,18 @@ class Driver:
             pass  # `_assign_idle_workers` will come back to it
         elif not self._shards:
             if not worker.shards:
-                # Gives its device back at once, for others on the cluster.
-                worker.is_released = True
-                ray.kill(worker.actor)
+                self._release(worker)
         elif not worker.is_ready:
             taken = worker.actor.share.remote(*self._inputs.to_share())
             self._calls[taken] = Call(worker, self._ready, self._start_failed, is_start=True)
         else:
             self._give_shards(worker)
+
+    def _release(self, worker: WorkerHandle) -> None:
+        """Gives its device back at once, for others on the cluster, or for the next job; but one
+        on which something has failed is not to be met again."""
+        worker.is_released = True
+        (ray.kill if worker.has_failed else self._release_actor)(worker.actor)
 
     def _give_shards(self, worker: WorkerHandle) -> None:
         """Give it as many as it may have, but leave the last shards to those that have none."""
@@ -275,6 +268,7 @@ class Driver:
                 self._read_again(error.cause)
                 # Also where they were read again already: this worker was told of them before that.
                 call.worker.is_ready = False
+            call.worker.has_failed = True
             call.retry(reason_of(error.cause), not is_lost)
             if call.is_start:
                 self._replace(call.worker)
@@ -367,21 +361,11 @@ class Driver:
         if not is_last and time.monotonic() - self._shown < POLL_SECONDS:
             return  # shards may end far more often
         self._shown = time.monotonic()
-        self._ask_for_progress()
+        for worker in self._at_work():
+            worker.ask_for_progress()
         standing = self._standing()
         for watcher in self._watchers:
             watcher.show(standing)
-
-    def _ask_for_progress(self) -> None:
-        for worker in self._at_work():
-            if worker.progress is not None and ray.wait([worker.progress], timeout=0)[0]:
-                with suppress(RayError):  # the worker died; its call says so
-                    counts: dict[str, RowCounts] = ray.get(worker.progress)
-                    # An answer may be late: what has ended by now is counted already.
-                    worker.counts = {i: counts[i] for i in worker.shards if i in counts}
-                worker.progress = None
-            if worker.progress is None:
-                worker.progress = worker.actor.progress.remote()
 
     def _at_work(self) -> list[WorkerHandle]:
         return [worker for worker in self.workers if worker.is_ready and not worker.is_released]

@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
 from jobs.pipeline.cluster.driver import Driver
 from jobs.pipeline.cluster.joining import joined_cluster
+from jobs.pipeline.cluster.kept_workers import kept_workers
 from jobs.pipeline.cluster.layout import layout_of_cluster, require_possible
 from jobs.pipeline.cluster.progress import Progress
 from jobs.pipeline.cluster.series import Series
@@ -174,6 +175,8 @@ def _driven(
     lease: Lease,
 ) -> Outcome[Result]:
     """Do the shards on the cluster that was joined."""
+    kept = kept_workers()
+    of_call: dict[str, Any] = {"start_worker": kept.start, "release": kept.keep} if kept else {}
     with (
         Progress(len(to_do), task.verb) as progress,
         Series(redact(run.url), len(to_do)) as series,
@@ -185,6 +188,7 @@ def _driven(
             [progress, series],
             stop=stop,
             capacity=lambda: layout_of_cluster(workers, len(to_do)).count,
+            **of_call,
         )
         driver.do_all()
     done = time.monotonic()

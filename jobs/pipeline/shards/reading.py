@@ -18,8 +18,6 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any
 
-from webdataset.tariterators import base_plus_ext
-
 from jobs.pipeline.errors import DamagedShard
 from jobs.pipeline.shards.headers import _Header
 from jobs.pipeline.shards.members import (
@@ -48,6 +46,9 @@ def read_samples(stream: Readable, max_image_pixels: int) -> Iterator[RawSample]
         tarfile.TarError: it is no tar at all.
         OSError: the stream breaks off.
     """
+    # It brings torch, of which a driver that only imports this has no need.
+    from webdataset.tariterators import base_plus_ext
+
     seen: set[str] = set()
     current: RawSample | None = None
     file: Any = TarStream(stream)
