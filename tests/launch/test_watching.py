@@ -133,8 +133,13 @@ def asked_now(expression: str) -> str:
 
 
 def test_every_panel_shows_a_run_and_an_alert_says_that_it_stalls(
-    cluster: Cluster, prometheus: Prometheus, naflex_checkpoint: Path, tmp_path: Path
+    cluster: Cluster,
+    prometheus: Prometheus,
+    naflex_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
     write_tar(tmp_path / "references-0.tar", reference("cat/0", 1))
     for shard in range(N_SHARDS):
         members: list[Member] = []
@@ -167,6 +172,11 @@ def test_every_panel_shows_a_run_and_an_alert_says_that_it_stalls(
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
         assert evaluation.ended() == 2, evaluation.stderr  # a fifth of the samples has no mask
+    logged = [json.loads(line) for line in evaluation.stderr.splitlines() if line[0] == "{"]
+    assert {each["run"] for each in logged[1:-5]} == {str(tmp_path / "run")}
+    [first] = [each for each in logged if each.get("key") == "0/bad"]
+    assert first["shard"].startswith("generations-00")
+    assert "the first: 0/bad: mask.png: missing" in first["message"]
     # What has ended is silent.
     until(lambda: "MascStalled" not in prometheus.firing(), "the end of the alert")
 

@@ -334,25 +334,26 @@ class Driver:
         self._committed = self._committed + report.counts
         self.errors.update(report.errors)
         if report.first_error:
+            key, reason = report.first_error
             log.warning(
-                "%s: %d samples could not be %s, the first: %s",
-                *(report.shard_id, report.counts.error),
-                *(self._job.participle, report.first_error),
+                "%s: %d samples could not be %s, the first: %s: %s",
+                *(report.shard_id, report.counts.error, self._job.participle, key, reason),
+                extra={"shard": report.shard_id, "key": key},
             )
         self._give_work(worker)
 
     def _shard_failed(
         self, worker: WorkerHandle, shard: Shard, reason: str, is_own_fault: bool
     ) -> None:
-        redacted = redact(shard.url)
+        redacted, about = redact(shard.url), {"shard": shard.id}
         worker.release(shard.id)
         if not is_own_fault:
-            log.warning("shard %s is given out again: %s", redacted, reason)
+            log.warning("shard %s is given out again: %s", redacted, reason, extra=about)
             self._shards.put_back(shard, is_suspect=worker.died_with > 1)
         elif self._shards.failed(shard):
-            log.warning("shard %s failed, will be tried again: %s", redacted, reason)
+            log.warning("shard %s failed, will be tried again: %s", redacted, reason, extra=about)
         else:
-            log.error("shard %s is set aside: %s", redacted, reason)
+            log.error("shard %s is set aside: %s", redacted, reason, extra=about)
             self._run.set_aside(shard, self._shards.attempts(shard), reason)
 
     # What is shown meanwhile

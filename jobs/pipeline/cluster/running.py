@@ -19,6 +19,7 @@ from jobs.pipeline.cluster.progress import Progress
 from jobs.pipeline.cluster.series import Series
 from jobs.pipeline.cluster.shard_job import ShardJob
 from jobs.pipeline.cluster.stopping import Stop
+from jobs.pipeline.command.messages import messages_about
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Lease
@@ -106,6 +107,7 @@ def run_shard_job(
             The same call goes on from there.
     """
     with (
+        messages_about(redact(run.url)),
         Stop(limits.grace_seconds) as stop,
         Lease(run, on_loss=partial(stop.ask, "another driver has taken this run", 0)) as lease,
     ):
@@ -161,7 +163,8 @@ def _finished(task: Task[Result], run: RunDirectory, record: RunRecord) -> Outco
 
 def _tell_of_left(task: Task[Result]) -> None:
     for shard, why in task.left:
-        log.error("shard %s is left as it is: %s", redact(shard.url), why)
+        about = {"shard": shard.id}
+        log.error("shard %s is left as it is: %s", redact(shard.url), why, extra=about)
 
 
 def _driven(
