@@ -105,6 +105,16 @@ def fixed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with shards and `run`, of two models and with a second mask. Not to be changed."""
+    from tests.pages.scored import score, write_shards  # which take seconds to import
+
+    folder = write_shards(tmp_path_factory.mktemp("scored"))
+    score(folder, folder / "run", "metric.masks=[given,erode:6]", "metric.extra=[cp.leak]")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def cluster_address() -> Iterator[str]:
     """A Ray cluster of one node with two cores, which the tests share.
 

@@ -50,6 +50,7 @@ class _ShardsConfig:
         False, "look at shards, masks, subjects, references, room and cost, and score nothing"
     )
     prune: bool = setting(False, "remove parts of `run` whose shard is gone or has changed")
+    report: bool = setting(False, "write the run's page, report/index.html, at the end")
 
 
 @dataclass

@@ -16,7 +16,7 @@ from jobs.pipeline.cluster.joining import joined_cluster
 from jobs.pipeline.cluster.kept_workers import workers_kept
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
-from jobs.pipeline.judging import STEPS, NightWork, files_of
+from jobs.pipeline.judging import STEPS, NightWork, PageOf, told_files
 from jobs.pipeline.nightly_settings import NightlyConfig, check
 from jobs.pipeline.nights.history import History, Row
 from jobs.pipeline.nights.home import Home
@@ -46,8 +46,11 @@ class Night:
     """Complete checkpoints that are still to be judged."""
 
 
-def nightly(config: NightlyConfig) -> Night:
+def nightly(config: NightlyConfig, page_of: PageOf | None = None) -> Night:
     """Judge the checkpoints that are new; tell the webhook where a night cannot be finished.
+
+    Args:
+        page_of: makes the page of each; None makes none.
 
     Raises:
         CallError: the call or its configuration is wrong; or another call has this home.
@@ -56,7 +59,7 @@ def nightly(config: NightlyConfig) -> Night:
     """
     inbox, webhook = check(config), Webhook(config.webhook)
     try:
-        night = _night(config, inbox, webhook)
+        night = _night(config, inbox, webhook, page_of)
     except (Incomplete, StorageError) as error:
         webhook.tell_unfinished(config.home, str(error))
         raise
@@ -65,7 +68,7 @@ def nightly(config: NightlyConfig) -> Night:
     return night
 
 
-def _night(config: NightlyConfig, inbox: Inbox, webhook: Webhook) -> Night:
+def _night(config: NightlyConfig, inbox: Inbox, webhook: Webhook, page_of: PageOf | None) -> Night:
     home = Home(config.home)
     # Before anything is written: an inbox that is not there leaves no home behind.
     found = inbox.complete(home.read_history().names)
@@ -80,7 +83,10 @@ def _night(config: NightlyConfig, inbox: Inbox, webhook: Webhook) -> Night:
         home.is_ours = lambda: not lease.is_lost
         recipients = _recipients(config, webhook)
         work = NightWork(
-            config, home, Telling(recipients, partial(files_of, home), home.write_history)
+            config,
+            home,
+            Telling(recipients, partial(told_files, home), home.write_history),
+            page_of,
         )
         lease.told = work.document
         _tell_of_marked_anew(inbox, work.history)

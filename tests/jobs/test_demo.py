@@ -109,6 +109,12 @@ def assert_above(models: dict[str, dict[str, Any]], score: str, better: str, wor
     assert low > high, f"{score}: {better} from {low:.3f}, {worse} to {high:.3f}"
 
 
+def test_it_ends_with_a_page_to_look_at(run: Path) -> None:
+    page = (run / "report" / "index.html").read_text()
+    assert "leads" in page
+    assert page.count('class="g-item') == 24
+
+
 def test_every_sample_has_both_scores(models: dict[str, dict[str, Any]]) -> None:
     assert len(models) == 6
     for row in models.values():

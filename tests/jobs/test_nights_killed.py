@@ -135,11 +135,11 @@ def test_every_step_is_there_and_writes_what_its_list_says(tmp_path: Path) -> No
     assert [row["checkpoint"] for row in found] == ["step-1", "step-2"]
     of_step = [step.name for step in STEPS]
     assert [name for name in written if name in of_step] == of_step * 2
-    # Of the first no comparison, of the second three files; a row each, and at last that the first
-    # is no longer kept: its scores and its shards with masks are gone.
+    # A page each; of the first no comparison, of the second three files; a row each, and at last
+    # that the first is no longer kept: its scores and its shards with masks are gone.
     own = [name for name in written if name not in of_step]
     assert {name: own.count(name) for name in own} == {
-        "write": 3,
+        "write": 5,
         "write_history": 3,
         "remove": 2,
     }

@@ -37,9 +37,10 @@ def read_samples(stream: Readable, max_image_pixels: int) -> Iterator[RawSample]
     set: what was yielded for it before is void.
 
     Args:
-        stream: read once, forwards; gzip, bzip2 and xz are told by their first bytes.
+        stream: read once, forwards; gzip, bzip2 and xz are told by their first bytes. Or the
+            `TarStream` of one.
         max_image_pixels: images and masks of more than `BYTES_A_PIXEL` times as many bytes are not
-            read into memory.
+            read into memory; 0 reads none.
 
     Raises:
         DamagedShard: after the samples before the damage.
@@ -51,7 +52,7 @@ def read_samples(stream: Readable, max_image_pixels: int) -> Iterator[RawSample]
 
     seen: set[str] = set()
     current: RawSample | None = None
-    file: Any = TarStream(stream)
+    file: Any = stream if isinstance(stream, TarStream) else TarStream(stream)
     # Reads on after an end mark: archives may be joined end to end.
     with tarfile.TarFile(fileobj=file, tarinfo=_Header, ignore_zeros=True) as tar:
         try:
