@@ -16,10 +16,14 @@ from typing import Any
 import pytest
 
 from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.standing import Standing
+from jobs.pipeline.cluster.worker_handle import WorkerHandle
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Holder, Lease
 from jobs.pipeline.run.reports import RowCounts, fewest_kinds, kinds_of
+from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.storage.versions import Version
 from jobs.status import StatusConfig, show_status
 from tests.commands import Run
 from tests.faults.proxy import Fault, FaultyProxy, Rule
@@ -62,10 +66,13 @@ def test_while_it_goes_on_the_heartbeats_say_how_far_it_is(run: str) -> None:
     directory._write("failed/part-9.json", b'{"error": "s3://id:thesecret@b/x.tar: no tar"}')
     with Progress(7) as progress, Lease(directory, lambda: None, refresh_seconds=0.05) as lease:
         lease.told = progress.document
-        progress.show(0, RowCounts(), n_workers=2)
+        workers = [WorkerHandle(None), WorkerHandle(None)]
+        progress.show(Standing(workers=workers))
         time.sleep(0.2)
         errors = {"mask.png: missing": 4}
-        progress.show(2, RowCounts(ok=190, error=4), 2, n_idle=1, n_set_aside=1, errors=errors)
+        workers[0].shards["a"] = Shard("/a.tar", Version(1, ""))
+        counts = RowCounts(ok=190, error=4)
+        progress.show(Standing(2, 1, 1, counts, errors, workers=workers))
         until = time.monotonic() + 30
         while time.monotonic() < until:
             standing = directory.read_lease()
