@@ -95,7 +95,7 @@ def attention_pool(
 
 
 class AttentionPool(nn.Module):
-    """`attention_pool` with a head's weights as they are now, in float32 and without gradients.
+    """`attention_pool` with a head's weights as they are now, in float32 and frozen.
 
     Args:
         head: `model.vision_model.head` of a SigLIP or SigLIP2 model.
@@ -125,7 +125,7 @@ class AttentionPool(nn.Module):
             hidden: (B, M, N) bool, as in `attention_pool`.
 
         Returns:
-            float32 (B, M, D); NaN where a mask hides every patch.
+            (B, M, D) in the dtype of the weights; NaN where a mask hides every patch.
         """
         weights = PoolWeights(
             self.key_query,
@@ -135,4 +135,4 @@ class AttentionPool(nn.Module):
             self.layernorm,
             self.mlp,
         )
-        return attention_pool(tokens.float(), hidden, weights)
+        return attention_pool(tokens.to(self.key_query.dtype), hidden, weights)
