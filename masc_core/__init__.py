@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from masc_core.metric import MaSC
     from masc_core.records import Generation, Prepared, Reference, Score
     from masc_core.subject import strip_subject
+    from masc_core.torchmetrics import MaSCMetric
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "Encoder",
     "Generation",
     "MaSC",
+    "MaSCMetric",
     "Prepared",
     "Reference",
     "Score",
@@ -35,6 +37,7 @@ __all__ = [
 _MODULE_OF = {
     "Encoder": "masc_core.encoder",
     "MaSC": "masc_core.metric",
+    "MaSCMetric": "masc_core.torchmetrics",
     "strip_subject": "masc_core.subject",
 }
 
