@@ -51,6 +51,12 @@ class MaSCMetric(Metric):
     higher_is_better = True
     full_state_update = False
 
+    n: torch.Tensor
+    cp_sum: torch.Tensor
+    cp_values: torch.Tensor
+    pf_sum: torch.Tensor
+    pf_values: torch.Tensor
+
     def __init__(self, masc: MaSC, **options: Any) -> None:
         """Score by `masc`; `options` are those of every `torchmetrics.Metric`."""
         super().__init__(**options)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
-from torchvision.transforms.functional import pil_to_tensor
 
 from masc_core import MaSC
 from masc_core.defaults import Dtype
@@ -45,7 +45,8 @@ def _rewarding(
     [photo] = rendered(1, [SIZE], 1, "reference")
     references = masc.encode_references([photo.image], [photo.mask])
     items = rendered(n, [SIZE], 1, "generation")
-    images = torch.stack([pil_to_tensor(item.image) for item in items]) / 255
+    pixels = np.stack([np.asarray(item.image) for item in items])
+    images = torch.from_numpy(pixels / 255).float().permute(0, 3, 1, 2)
     asked = (
         [item.mask for item in items],
         [item.fields["prompt"] for item in items],
