@@ -67,5 +67,8 @@ def test_a_gradient_raises_cp_and_pf_and_the_leak_tells_who_cheats(
     assert all(rise > 1.5 * honest for rise in cheats)
     assert leak["the photo itself"] > 0.99
     assert pf["the photo itself"] < pf["start"] - 0.5
-    table = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in table] == ["", *rows]
+    [table] = re.findall(r"```text\n( +CP .*?)\n```", (DOCS / "training.md").read_text(), re.DOTALL)
+    printed = capsys.readouterr().out
+    shown, found = ([float(x) for x in re.findall(r"-?\d\.\d{3}", t)] for t in (table, printed))
+    assert shown == pytest.approx(found, abs=0.03)  # another machine rounds another way
+    assert [line.split("  ")[0] for line in table.splitlines()] == ["", *rows]
