@@ -99,8 +99,7 @@ test-lowest: $(VENV)/installed ## the quick tests with the lowest versions that 
 	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest --quiet -m 'not services and not slow'
 
 docs: $(VENV)/installed ## the site, in site/
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean: ## remove what the demo made
 	rm -rf demo bench soak bench.json bench-gpu.json

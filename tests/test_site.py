@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from jobs.__main__ import find_commands
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,7 +22,6 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, Any]:
-    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
     return runpy.run_path(str(ROOT / "docs" / "site_pages.py"))
 
 
@@ -64,3 +68,22 @@ def test_what_the_reference_names_is_there() -> None:
             assert re.search(rf"^(class|def) {member}\b", path.read_text(), re.MULTILINE), name
         else:
             assert (ROOT / Path(*name.split("."))).with_suffix(".py").is_file(), name
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir"]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(
+        [*words, str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    commands = (tmp_path / "commands" / "index.html").read_text()
+    headings = re.findall(r'<h2 id="(\w+)"', commands)
+    assert headings == list(find_commands())
+    assert "differentiable in them" in (tmp_path / "reference" / "index.html").read_text()
