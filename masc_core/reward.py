@@ -85,9 +85,11 @@ def reward(
         strip_subject(prompt, subject, masc.stripper, masc.spacy_model)
         for prompt, subject in zip(prompts, subjects, strict=True)
     ]
-    tokens = masc.encoder.patch_tokens(pixels, grid, checkpointing=checkpointing)
-    cp = _concept_preservation(unit(tokens), references, masc.reference_reduction)
-    return cp, _prompt_following(masc, tokens, hidden, texts)
+    # In the encoder's own precision, also within a training loop's autocast.
+    with torch.autocast(pixels.device.type, enabled=False):
+        tokens = masc.encoder.patch_tokens(pixels, grid, checkpointing=checkpointing)
+        cp = _concept_preservation(unit(tokens), references, masc.reference_reduction)
+        return cp, _prompt_following(masc, tokens, hidden, texts)
 
 
 def _hidden(masks: torch.Tensor | Sequence[MaskLike], grid: Grid, threshold: float) -> torch.Tensor:

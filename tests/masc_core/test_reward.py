@@ -255,6 +255,16 @@ def test_no_weight_gets_a_gradient(naflex: MaSC, references: list[Reference]) ->
     assert all(weight.grad is None for weight in weights)
 
 
+def test_a_training_loops_autocast_does_not_round_it(
+    naflex: MaSC, references: list[Reference]
+) -> None:
+    images, masks = batch((128, 128))
+    asked = (images, masks, ["a cat in a box"] * 4, mixed(references), SUBJECTS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        within = naflex.reward(*asked)
+    torch.testing.assert_close(within, naflex.reward(*asked), atol=1e-6, rtol=0)
+
+
 ASKED: dict[str, Any] = {"prompts": ["a cat"], "subjects": ["cat"]}
 
 
