@@ -25,11 +25,9 @@ import pytest
 from PIL import Image
 
 from jobs.__main__ import find_commands
-from jobs.demo.world.render import random_pose, render
-from jobs.demo.world.scenes import SCENES
-from jobs.demo.world.subjects import SUBJECTS
 from jobs.pipeline.command.call import parse
 from jobs.pipeline.command.settings import Config
+from tests.pictures import of_one_cat
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,14 +97,10 @@ def test_what_is_not_run_here_says_why_or_where(block: Block) -> None:
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, Any]:
-    """What the examples name: a cat in a kitchen, and the same on a beach."""
-    [cat] = (subject for subject in SUBJECTS if subject.id == "striped_blue_cat")
-    scenes = {scene.id: scene for scene in SCENES}
-    rng = np.random.default_rng(0)
-    photo, photo_mask = render(cat, scenes["bright_kitchen"], random_pose(rng), (224, 224))
-    image, mask = render(cat, scenes["sandy_beach"], random_pose(rng), (224, 224))
-    own = {"photo": photo, "photo_mask": photo_mask, "image": image, "mask": mask}
-    return {**own, "photos": [photo], "photo_masks": [photo_mask], "made": [(image, mask)]}
+    """What the examples name."""
+    own = of_one_cat()
+    one_each = {"photos": [own["photo"]], "photo_masks": [own["photo_mask"]]}
+    return {**own, **one_each, "made": [(own["image"], own["mask"])]}
 
 
 @pytest.fixture(scope="module")
