@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims paper gpu-check launch-check image-check clean
+.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims paper gpu-check launch-check image-check wheel wheel-check test-lowest docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -80,6 +80,38 @@ OUT ?= paper
 paper: $(VENV)/installed ## the paper's tables: make paper DATA=DIR [OUT=paper], of dreambenchplus/ and orida/ in DIR
 	@test -n "$(DATA)" || { echo 'paper: name the data sets: make paper DATA=DIR (docs/paper.md)' >&2; exit 1; }
 	@$(BIN)/python -m jobs.paper data="$(DATA)" out="$(OUT)"
+
+wheel: $(VENV)/installed ## dist/*.whl
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+NEWER := 3.12 3.13
+
+wheel-check: wheel ## the wheel in an environment of its own: pip check, the demo; and resolved for newer Pythons
+	$(PYTHON) -m venv dist/clean
+	dist/clean/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	dist/clean/bin/python -m pip check
+	cd dist && clean/bin/masc-eval demo out=demo
+	@cd dist && clean/bin/masc-eval evaluate conf/masc.yaml 2>&1 | grep 'run= is required'
+	dist/clean/bin/python -m pip install --quiet --upgrade pip
+	@for version in $(NEWER); do echo "resolving for Python $$version"; \
+		dist/clean/bin/python -m pip install --quiet --dry-run --ignore-installed --target dist/none \
+			--python-version $$version --only-binary=:all: dist/*.whl || exit 1; done
+
+TORCH ?= torch
+
+test-lowest: $(VENV)/installed ## the quick tests with the lowest versions that are allowed; TORCH=torch==2.13.0 keeps that one
+	rm -rf build/lowest && mkdir -p build
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet uv
+	echo '$(TORCH)' > build/torch.txt
+	build/lowest/bin/uv pip compile --quiet --resolution lowest-direct --extra test \
+		--constraint build/torch.txt --output-file build/lowest.txt pyproject.toml
+	build/lowest/bin/python -m pip install --quiet --constraint build/lowest.txt --editable '.[test]'
+	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest --quiet -m 'not services and not slow'
+
+docs: $(VENV)/installed ## the site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean: ## remove what the demo made
 	rm -rf demo bench soak bench.json bench-gpu.json

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from masc_core.metric import MaSC
     from masc_core.records import Generation, Prepared, Reference, Score
     from masc_core.subject import strip_subject
+    from masc_core.torchmetrics import MaSCMetric
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "Explanation",
     "Generation",
     "MaSC",
+    "MaSCMetric",
     "Prepared",
     "Reference",
     "ReferenceMatch",
@@ -42,6 +44,7 @@ _MODULE_OF = {
     "ReferenceMatch": "masc_core.explaining",
     "explain": "masc_core.explaining",
     "MaSC": "masc_core.metric",
+    "MaSCMetric": "masc_core.torchmetrics",
     "strip_subject": "masc_core.subject",
 }
 
@@ -51,3 +54,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(importlib.import_module(_MODULE_OF.get(name, "masc_core.records")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

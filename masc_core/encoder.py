@@ -7,13 +7,14 @@ their true length: without padding there is no attention mask, so the fast atten
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from numbers import Integral
 from typing import Any, get_args
 
 import torch
 from PIL import Image
+from torch.utils.checkpoint import checkpoint
 
 from masc_core import cpu_attention, defaults
 from masc_core.defaults import MODEL_TYPES
@@ -25,6 +26,18 @@ Grid = tuple[int, int]
 """Patch grid (Hp, Wp), row-major."""
 
 
+def _at_once(layers: Any, embedded: torch.Tensor) -> torch.Tensor:
+    """The encoder's layers, of whose activations autograd keeps all that it needs."""
+    return layers(inputs_embeds=embedded).last_hidden_state
+
+
+def _layer_by_layer(layers: Any, embedded: torch.Tensor) -> torch.Tensor:
+    """The same, of each layer its input alone being kept."""
+    for layer in layers.layers:
+        embedded = checkpoint(layer, embedded, None, use_reentrant=False)
+    return embedded
+
+
 class Encoder:
     """A SigLIP or SigLIP2 checkpoint, ready to encode. `Encoder.from_pretrained` makes one.
 
@@ -34,6 +47,7 @@ class Encoder:
         dim: width D of patch tokens and embeddings.
         patch_size: pixels that a patch is wide and high.
         text_length: tokens that a prompt is padded or cut to.
+        image_processor: the checkpoint's own, of transformers.
         dtype: precision of the vision tower. Pooling head and text tower are always float32.
     """
 
@@ -80,7 +94,7 @@ class Encoder:
                 )
             self._fixed_grid: Grid = (side, side)
             self.max_num_patches = side * side
-        self._image_processor = processor.image_processor
+        self.image_processor = processor.image_processor
         self._processor = processor
         model = model.eval().requires_grad_(False)
         # Pooling costs nothing, and prompts repeat, so neither is rounded: two thirds of what
@@ -94,6 +108,10 @@ class Encoder:
         self._layers: Any = torch.compile(self._run_layers) if compile else self._run_layers
         # 64 grids of SO400M at 1024 patches are 300 MB.
         self._positions = lru_cache(maxsize=64)(self._compute_positions)
+        # Asked of the image processor itself, which is the one that knows.
+        self._grids = lru_cache(maxsize=64)(
+            lambda width, height: self.prepare_image(Image.new("RGB", (width, height)))[1]
+        )
 
     @classmethod
     def from_pretrained(
@@ -176,12 +194,16 @@ class Encoder:
         rgb = image if image.mode == "RGB" else image.convert("RGB")
         options: dict[str, Any] = {"images": [rgb], "return_tensors": "pt"}
         if not self.is_naflex:
-            return self._image_processor(**options)["pixel_values"][0], self._fixed_grid
+            return self.image_processor(**options)["pixel_values"][0], self._fixed_grid
         # The budget that is passed on pads the result; the grid does not depend on padding.
-        inputs = self._image_processor(**options, max_num_patches=self.max_num_patches)
+        inputs = self.image_processor(**options, max_num_patches=self.max_num_patches)
         height, width = inputs["spatial_shapes"][0].tolist()
         # A copy, so that the padded tensor is freed.
         return inputs["pixel_values"][0, : height * width].clone(), (height, width)
+
+    def grid_of(self, width: int, height: int) -> Grid:
+        """The patch grid of an image of that size in pixels."""
+        return self._grids(width, height)
 
     @torch.inference_mode()
     def encode_images(self, pixels: torch.Tensor, grid: Grid) -> torch.Tensor:
@@ -195,8 +217,22 @@ class Encoder:
         Returns:
             (B, Hp * Wp, D) in the encoder's dtype, on its device.
         """
+        return self.patch_tokens(pixels, grid)
+
+    def patch_tokens(
+        self, pixels: torch.Tensor, grid: Grid, *, checkpointing: bool = False
+    ) -> torch.Tensor:
+        """`encode_images` with gradients that reach the pixels; the weights are frozen.
+
+        Args:
+            checkpointing: keep each layer's input only, and compute the layer again on the way
+                back: less memory for a third more time. A compiled encoder runs uncompiled then.
+        """
         pixels = pixels.to(self.device, self.dtype)
-        return self._layers(pixels, self._positions(grid) if self.is_naflex else None)
+        positions = self._positions(grid) if self.is_naflex else None
+        if checkpointing:
+            return self._run_layers(pixels, positions, _layer_by_layer)
+        return self._layers(pixels, positions)
 
     @torch.inference_mode()
     def pool(self, tokens: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
@@ -209,6 +245,10 @@ class Encoder:
         Returns:
             float32 (B, M, D), not normalised; NaN where every patch is hidden.
         """
+        return self.visible_pool(tokens, hidden)
+
+    def visible_pool(self, tokens: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """`pool` with gradients that reach the tokens."""
         return self._pool(tokens, hidden)
 
     @torch.inference_mode()
@@ -242,13 +282,17 @@ class Encoder:
         # A tokenizer that may not cut warns of what is too long; here that is what is asked.
         return [len(ids) for ids in self._processor.tokenizer(list(texts), verbose=False).input_ids]
 
-    def _run_layers(self, pixels: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+    def _run_layers(
+        self,
+        pixels: torch.Tensor,
+        positions: torch.Tensor | None,
+        run: Callable[[Any, torch.Tensor], torch.Tensor] = _at_once,
+    ) -> torch.Tensor:
         if positions is None:
             embedded = self._vision.embeddings(pixels)
         else:
             embedded = self._vision.embeddings.patch_embedding(pixels) + positions
-        encoded = self._vision.encoder(inputs_embeds=embedded).last_hidden_state
-        return self._vision.post_layernorm(encoded)
+        return self._vision.post_layernorm(run(self._vision.encoder, embedded))
 
     def _compute_positions(self, grid: Grid) -> torch.Tensor:
         """Position embeddings resized to a grid, (1, Hp * Wp, D): the same for every such image."""

@@ -20,6 +20,7 @@ from masc_core.mask_names import GIVEN, check_mask_name
 from masc_core.masks import blurred_weights
 from masc_core.records import Prepared, Reference, ReferenceDetail
 from masc_core.similarity import unit
+from masc_core.texts import TextEmbeddings
 
 Values = dict[str, float | None]
 PerReference = dict[str, list[float] | None]
@@ -120,6 +121,39 @@ class ExtraScores:
         of_pools = [POOLS[pool](prepared.weights, threshold) for pool in self.columns.pools]
         each = [*of_masks, *of_pools]
         return torch.stack(each) if each else everything[None][:0]
+
+    def score_batch(
+        self,
+        batch: Sequence[Prepared],
+        tokens: torch.Tensor,
+        generations: torch.Tensor,
+        pool: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        texts: TextEmbeddings,
+        references: Sequence[Sequence[Reference]],
+    ) -> list[tuple[Values, PerReference]]:
+        """The columns of each generation of a batch.
+
+        Args:
+            tokens: (B, N, D) of one patch grid.
+            generations: the same in float32, of unit length.
+        """
+        if not self.is_asked:
+            return [({}, {}) for _ in batch]
+        hidden = torch.stack([self.hidden(each) for each in batch]).to(tokens.device)
+        pools = unit(pool(tokens, hidden)) if hidden.shape[1] else tokens[:, :0]
+        stripped = texts.encode([each.text for each in batch])
+        asks_whole = any(column.text == "full" for column in self.columns.pooled)
+        full = texts.encode([each.prompt for each in batch]) if asks_whole else stripped
+        return [
+            self.score(
+                each,
+                generations[i],
+                pools[i],
+                {"stripped": unit(stripped[i].embedding), "full": unit(full[i].embedding)},
+                references[i],
+            )
+            for i, each in enumerate(batch)
+        ]
 
     def score(
         self,

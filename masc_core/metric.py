@@ -23,10 +23,11 @@ from PIL import Image
 from masc_core import defaults
 from masc_core.columns import check_names
 from masc_core.encoder import Encoder, Grid
-from masc_core.extra_scores import ExtraScores, PerReference, Values
+from masc_core.extra_scores import ExtraScores
 from masc_core.masks import MaskLike, as_mask, foreground_fraction, mask_weights
 from masc_core.records import EncodedText, Generation, Prepared, Reference, Score
 from masc_core.reduction import reduce_references
+from masc_core.reward import reward
 from masc_core.similarity import cp_of_batch, unit
 from masc_core.subject import require_stripper, strip_subject, subject_found
 from masc_core.texts import TextEmbeddings
@@ -315,7 +316,9 @@ class MaSC:
         cp = cp_of_batch([[each.tokens for each in own] for own in references], generations)
         texts = self._texts.encode([each.text for each in batch])
         pf, n_fg = self._prompt_following(tokens, batch, texts)
-        extra = self._further(tokens, generations, batch, texts, references)
+        extra = self._extra.score_batch(
+            batch, tokens, generations, self.encoder.pool, self._texts, references
+        )
         return [
             Score(
                 cp=self._reduce(cp[i]),
@@ -335,6 +338,24 @@ class MaSC:
             for i, each in enumerate(batch)
         ]
 
+    def reward(
+        self,
+        images: torch.Tensor,
+        masks: torch.Tensor | Sequence[MaskLike],
+        prompts: Sequence[str],
+        references: Sequence[Sequence[Reference]],
+        subjects: Sequence[str | None] | None = None,
+        *,
+        checkpointing: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """CP and PF of image tensors (B, 3, H, W), each (B,), with gradients that reach the pixels.
+
+        See `masc_core.reward.reward`, which has the arguments.
+        """
+        return reward(
+            self, images, masks, prompts, references, subjects, checkpointing=checkpointing
+        )
+
     def _patch_tokens(self, batch: Sequence[Prepared], pixels: torch.Tensor | None) -> torch.Tensor:
         """Patch tokens (B, N, D) of images of one grid."""
         if len({each.grid for each in batch}) != 1:
@@ -351,35 +372,6 @@ class MaSC:
         images = self.encoder.pool(tokens, hidden[:, None].to(tokens.device))[:, 0]
         embeddings = torch.stack([text.embedding for text in texts])
         return (unit(images) * unit(embeddings)).sum(-1).tolist(), hidden.sum(-1).tolist()
-
-    def _further(
-        self,
-        tokens: torch.Tensor,
-        generations: torch.Tensor,
-        batch: Sequence[Prepared],
-        texts: Sequence[EncodedText],
-        references: Sequence[Sequence[Reference]],
-    ) -> list[tuple[Values, PerReference]]:
-        """The further columns of tokens (B, N, D), also at unit length, by `ExtraScores.score`."""
-        if not self._extra.is_asked:
-            return [({}, {}) for _ in batch]
-        hidden = torch.stack([self._extra.hidden(each) for each in batch]).to(tokens.device)
-        pools = unit(self.encoder.pool(tokens, hidden)) if hidden.shape[1] else tokens[:, :0]
-        whole = self._texts.encode([each.prompt for each in batch]) if self._asks_whole else texts
-        return [
-            self._extra.score(
-                each,
-                generations[i],
-                pools[i],
-                {"stripped": unit(texts[i].embedding), "full": unit(whole[i].embedding)},
-                references[i],
-            )
-            for i, each in enumerate(batch)
-        ]
-
-    @property
-    def _asks_whole(self) -> bool:
-        return any(column.text == "full" for column in self._extra.columns.pooled)
 
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Text embeddings, float32 (len(texts), D), not normalised; kept as for scores."""

@@ -107,7 +107,7 @@ def attention_pool(
 
 
 class AttentionPool(nn.Module):
-    """`attention_pool` with a head's weights as they are now, in float32 and without gradients.
+    """`attention_pool` with a head's weights as they are now, in float32 and frozen.
 
     Args:
         head: `model.vision_model.head` of a SigLIP or SigLIP2 model.
@@ -137,13 +137,13 @@ class AttentionPool(nn.Module):
             hidden: (B, M, N) bool, as in `attention_pool`.
 
         Returns:
-            float32 (B, M, D); NaN where a mask hides every patch.
+            (B, M, D) in the dtype of the weights; NaN where a mask hides every patch.
         """
-        return attention_pool(tokens.float(), hidden, self._weights())
+        return attention_pool(tokens.to(self.key_query.dtype), hidden, self._weights())
 
     def attention(self, tokens: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """What `forward` mixes the tokens by: float32, as `attention_weights` gives it."""
-        return attention_weights(tokens.float(), hidden, self._weights())
+        return attention_weights(tokens.to(self.key_query.dtype), hidden, self._weights())
 
     def _weights(self) -> PoolWeights:
         return PoolWeights(

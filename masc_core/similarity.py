@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -11,8 +11,9 @@ MAX_SIMILARITIES = 2**26
 
 
 def unit(tokens: torch.Tensor) -> torch.Tensor:
-    """Tokens scaled to length 1 along the last dimension, as float32."""
-    return torch.nn.functional.normalize(tokens.float(), dim=-1)
+    """Tokens scaled to length 1 along the last dimension, in float32 or what is finer."""
+    precise = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
+    return torch.nn.functional.normalize(precise, dim=-1)
 
 
 def masked_max_cosine(
@@ -62,13 +63,29 @@ def cp_of_batch(
     Returns:
         Per generation a value for each of its references; NaN for one without foreground patches.
     """
+    cp: list[list[float]] = [[] for _ in references]
+    for indices, values in cp_of_sharing(references, generations):
+        for index, row in zip(indices, values.tolist(), strict=True):
+            cp[index] = row
+    return cp
+
+
+def cp_of_sharing(
+    references: Sequence[Sequence[torch.Tensor]], generations: torch.Tensor
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """CP of the generations that share their references, one group after the other.
+
+    Arguments are those of `cp_of_batch`; differentiable in the generations.
+
+    Returns:
+        The indices of a group of G generations with R references, and (G, R).
+    """
     sharing: dict[tuple[int, ...], list[int]] = {}
     for index, own in enumerate(references):
         sharing.setdefault(tuple(id(tokens) for tokens in own), []).append(index)
-    cp: list[list[float]] = [[] for _ in references]
     for indices in sharing.values():
-        shared = [tokens.to(generations.device) for tokens in references[indices[0]]]
-        part = generations if len(indices) == len(cp) else generations[indices]
-        for index, row in zip(indices, masked_max_cosine(shared, part).tolist(), strict=True):
-            cp[index] = row
-    return cp
+        shared = [
+            tokens.to(generations.device, generations.dtype) for tokens in references[indices[0]]
+        ]
+        part = generations if len(indices) == len(references) else generations[indices]
+        yield indices, masked_max_cosine(shared, part)

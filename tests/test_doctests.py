@@ -8,12 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from jobs.demo.world.render import random_pose, render
-from jobs.demo.world.scenes import SCENES
-from jobs.demo.world.subjects import SUBJECTS
+from tests.pictures import of_one_cat
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,13 +26,8 @@ EXAMPLES = {
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, Any]:
-    """What an example may name: a striped blue cat in a kitchen, and the same on a sandy beach."""
-    [cat] = (subject for subject in SUBJECTS if subject.id == "striped_blue_cat")
-    scenes = {scene.id: scene for scene in SCENES}
-    rng = np.random.default_rng(0)
-    photo, photo_mask = render(cat, scenes["bright_kitchen"], random_pose(rng), (224, 224))
-    image, mask = render(cat, scenes["sandy_beach"], random_pose(rng), (224, 224))
-    return {"photo": photo, "photo_mask": photo_mask, "image": image, "mask": mask}
+    """What an example may name."""
+    return of_one_cat()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

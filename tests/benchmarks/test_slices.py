@@ -30,6 +30,7 @@ from tests.benchmarks import (
     precision,
     reducing,
     report_page,
+    rewarding,
     scoring,
     segmenter_costs,
     segmenter_iou,
@@ -165,6 +166,12 @@ def test_the_encoders_rate_is_held_against_a_matrix_product(tmp_path: Path) -> N
 def test_further_masks_and_columns_are_timed_beside_cp_and_pf_alone(tmp_path: Path) -> None:
     figures = many_answers.of_one_forward(small_checkpoint(tmp_path), rounds=1, n=1)
     assert [figure.value > 0 for figure in figures] == [True, True]
+
+
+def test_the_gradient_is_timed_beside_the_reward_alone(tmp_path: Path) -> None:
+    figures = rewarding.of_the_reward(small_checkpoint(tmp_path), 1, 1, ("float32",))
+    assert [figure.value > 0 for figure in figures] == [True, True]
+    assert figures[0].target == "<= 3.2"
 
 
 def test_comparators_are_measured_one_by_one_and_together(tmp_path: Path) -> None:

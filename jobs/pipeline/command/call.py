@@ -30,6 +30,9 @@ from jobs.pipeline.storage.redaction import scrub
 
 log = logging.getLogger(__name__)
 
+RECIPES = Path(__file__).parents[2] / "conf"
+"""The recipes that come with the package: in a checkout a link to its conf/, in a wheel files."""
+
 
 def run_command(
     name: str, schema: type[Config], body: Callable[[Config, bool], int], argv: list[str]
@@ -106,15 +109,27 @@ def _read_word(word: str, known: Known) -> tuple[dict[str, Any], str]:
         return _read_override(key, text, known), word
     if not word.endswith((".yaml", ".yml")):
         raise CallError(f"{word}: expected FILE.yaml, key=value, --json or --help")
-    if not Path(word).is_file():
-        raise CallError(f"{word}: no such configuration file")
+    file = _configuration_file(word)
     try:
-        loaded = read_yaml(Path(word).read_text(encoding="utf-8"))
+        loaded = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise CallError(f"{word}: not readable as YAML: {error}") from error
     if not isinstance(loaded, dict | None):
         raise CallError(f"{word}: expected a mapping of settings at the top level")
     return loaded or {}, word
+
+
+def _configuration_file(word: str) -> Path:
+    """The file of that path; else the package's own, where `word` is conf/NAME.yaml.
+
+    Raises:
+        CallError: there is neither.
+    """
+    recipe = RECIPES.parent / word
+    for file in (Path(word), *([recipe] if Path(word).parts[0] == RECIPES.name else [])):
+        if file.is_file():
+            return file
+    raise CallError(f"{word}: no such configuration file")
 
 
 def _read_override(key: str, text: str, known: Known) -> dict[str, Any]:

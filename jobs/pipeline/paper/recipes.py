@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.pipeline.command.call import parse
+from jobs.pipeline.command.call import RECIPES, parse
 from jobs.pipeline.command.settings import require_in_range, require_one_of
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.paper.settings import ALPHA, DATA_OF, RecipeConfig
@@ -15,7 +15,7 @@ from jobs.pipeline.paper.systems import System, read_system
 from jobs.pipeline.results.agreement.aspects import aspect_of
 from masc_core.segmenters import SEGMENTERS
 
-FOLDER = Path(__file__).parents[3] / "conf" / "paper"
+FOLDER = RECIPES / "paper"
 """Files are called ORDER_NAME.yaml."""
 
 
