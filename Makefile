@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims paper gpu-check wheel wheel-check test-lowest docs clean
+.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims paper gpu-check launch-check image-check wheel wheel-check test-lowest docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -59,6 +59,18 @@ gpu-check: $(VENV)/installed ## parity and speed on a machine with an NVIDIA GPU
 	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("gpu-check: torch sees no CUDA device")'
 	$(BIN)/python -m pytest -m gpu
 	@$(BIN)/python -m tests.benchmarks 'only=[gpu]' out=bench-gpu.json
+
+launch-check: $(VENV)/installed .venv-sky/installed ## recipes that need a place of their own: a real Slurm, a Ray cluster, SkyPilot; minutes
+	MASC_LAUNCH_CHECK=1 MASC_SKY=.venv-sky/bin/python $(BIN)/python -m pytest -q tests/launch
+
+# SkyPilot asks for other versions than Ray and us.
+.venv-sky/installed:
+	$(PYTHON) -m venv .venv-sky
+	.venv-sky/bin/python -m pip install --quiet 'skypilot==0.14.1'
+	@touch $@
+
+image-check: $(VENV)/installed ## install as the image does, in a clean environment; minutes
+	@$(BIN)/python -m tests.launch.dockerfile
 
 claims: $(VENV)/installed ## what the demo's encoder can tell apart, on concepts it has not seen
 	@$(BIN)/python -m tests.claims

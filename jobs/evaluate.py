@@ -13,12 +13,14 @@ if __name__ == "__main__":
 import json
 import logging
 
+from jobs.pages.reporting import report
+from jobs.pages.settings import ReportConfig
 from jobs.pipeline.cluster.running import Outcome
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_TOO_MANY_ERRORS
 from jobs.pipeline.command.messages import print_lines
 from jobs.pipeline.dry_run import Look, lines_of
-from jobs.pipeline.errors import Incomplete
+from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.evaluation import EvaluateConfig, dry_run, evaluate
 from jobs.pipeline.results.leaderboard import further_scores, print_leaderboard
 from jobs.pipeline.results.summary import Summary
@@ -44,7 +46,8 @@ def evaluate_command(config: EvaluateConfig, as_json: bool) -> int:
         log.error("%s; the same call goes on from here", error)
         return EXIT_INCOMPLETE
     _show(config, outcome, as_json)
-    return _verdict(config, outcome)
+    status = _verdict(config, outcome)
+    return status if not config.report or _has_page(config) else EXIT_INCOMPLETE
 
 
 def _show_look(look: Look, config: EvaluateConfig, as_json: bool) -> int:
@@ -74,6 +77,17 @@ def _show(config: EvaluateConfig, outcome: Outcome[Summary], as_json: bool) -> N
         **summary.document(),
     }
     sys.stdout.write(json.dumps(document) + "\n")
+
+
+def _has_page(config: EvaluateConfig) -> bool:
+    """Write the page; whether it could be. The scores are there in any case."""
+    try:
+        written = report(ReportConfig(run=[absolute(config.run)]))
+    except (CallError, StorageError) as error:
+        log.error("the report could not be written: %s; jobs.report tries again", error)
+        return False
+    log.info("report: %s", written.page)
+    return True
 
 
 def _verdict(config: EvaluateConfig, outcome: Outcome[Summary]) -> int:

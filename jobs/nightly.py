@@ -14,6 +14,7 @@ import json
 import logging
 from typing import Any
 
+from jobs.pages.reporting import night_page
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import (
     EXIT_DONE,
@@ -46,7 +47,7 @@ def nightly_command(config: NightlyConfig, as_json: bool) -> int:
     2 more samples failed than limits.max_error_rate, else 0.
     """
     try:
-        night = nightly(config)
+        night = nightly(config, night_page)
     except (Incomplete, StorageError) as error:
         if isinstance(error, StorageError) and not error.is_transient:
             raise

@@ -14,7 +14,6 @@ from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.messages import print_lines
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.nights import wording
 from jobs.pipeline.status import Standing, status_of_home, status_of_run
 
 WATCH = "--watch"
@@ -106,6 +105,8 @@ def _of_run(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def _of_home(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    from jobs.pipeline.nights import wording  # by now it is imported; a run has no need of it
+
     yield "judged", f"{found['n_judged']:,}; the last that passed: {found['last_passed'] or 'none'}"
     if found["last"]:
         yield "last", wording.headline(found["last"])

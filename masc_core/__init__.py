@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from masc_core.encoder import Encoder
+    from masc_core.explaining import Explanation, ReferenceMatch, explain
     from masc_core.metric import MaSC
     from masc_core.records import Generation, Prepared, Reference, Score
     from masc_core.subject import strip_subject
@@ -25,17 +26,23 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Encoder",
+    "Explanation",
     "Generation",
     "MaSC",
     "MaSCMetric",
     "Prepared",
     "Reference",
+    "ReferenceMatch",
     "Score",
+    "explain",
     "strip_subject",
 ]
 
 _MODULE_OF = {
     "Encoder": "masc_core.encoder",
+    "Explanation": "masc_core.explaining",
+    "ReferenceMatch": "masc_core.explaining",
+    "explain": "masc_core.explaining",
     "MaSC": "masc_core.metric",
     "MaSCMetric": "masc_core.torchmetrics",
     "strip_subject": "masc_core.subject",

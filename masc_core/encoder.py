@@ -252,6 +252,15 @@ class Encoder:
         return self._pool(tokens, hidden)
 
     @torch.inference_mode()
+    def attend(self, tokens: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """What `pool` looks at, by the same arguments: float32 (B, M, H, N), H attention heads.
+
+        It sums to 1 over the patches that are visible and is 0 at the others; NaN where every patch
+        is hidden.
+        """
+        return self._pool.attention(tokens, hidden)
+
+    @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """The text tower's pooled output, each text padded or cut to `text_length` tokens.
 

@@ -60,6 +60,20 @@ def pool_weights(head: Any) -> PoolWeights:
     )
 
 
+def attention_weights(
+    tokens: torch.Tensor, hidden: torch.Tensor, weights: PoolWeights
+) -> torch.Tensor:
+    """What each head of a pool looks at; arguments are those of `attention_pool`.
+
+    Returns:
+        (B, M, H, N) of the weights' dtype, summing to 1 over N; exactly 0 at hidden patches, and
+        NaN where a mask hides every patch.
+    """
+    logits = torch.einsum("bnd,hd->bhn", tokens, weights.key_query)
+    logits = logits[:, None].masked_fill(hidden[:, :, None], float("-inf"))
+    return logits.softmax(dim=-1)
+
+
 def attention_pool(
     tokens: torch.Tensor, hidden: torch.Tensor, weights: PoolWeights
 ) -> torch.Tensor:
@@ -85,9 +99,7 @@ def attention_pool(
         tensor([[[0.7500, 0.2500],
                  [0.0000, 1.0000]]])
     """
-    logits = torch.einsum("bnd,hd->bhn", tokens, weights.key_query)
-    logits = logits[:, None].masked_fill(hidden[:, :, None], float("-inf"))
-    attention = logits.softmax(dim=-1)  # (B, M, H, N)
+    attention = attention_weights(tokens, hidden, weights)
     mixed = torch.einsum("bmhn,bnd->bmhd", attention, tokens)
     values = torch.einsum("bmhd,hed->bmhe", mixed, weights.value_weight) + weights.value_bias
     residual = weights.out_proj(values.flatten(-2))
@@ -127,7 +139,14 @@ class AttentionPool(nn.Module):
         Returns:
             (B, M, D) in the dtype of the weights; NaN where a mask hides every patch.
         """
-        weights = PoolWeights(
+        return attention_pool(tokens.to(self.key_query.dtype), hidden, self._weights())
+
+    def attention(self, tokens: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """What `forward` mixes the tokens by: float32, as `attention_weights` gives it."""
+        return attention_weights(tokens.to(self.key_query.dtype), hidden, self._weights())
+
+    def _weights(self) -> PoolWeights:
+        return PoolWeights(
             self.key_query,
             self.value_weight,
             self.value_bias,
@@ -135,4 +154,3 @@ class AttentionPool(nn.Module):
             self.layernorm,
             self.mlp,
         )
-        return attention_pool(tokens.to(self.key_query.dtype), hidden, weights)

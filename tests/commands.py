@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pyarrow.dataset as pads
+import pytest
 
 Run = subprocess.CompletedProcess[str]
 
 
 def command(name: str, *words: str, **environment: str) -> Run:
     """Call `python -m jobs.NAME` as a user does."""
+    return module(f"jobs.{name}", *words, **environment)
+
+
+def module(name: str, *words: str, **environment: str) -> Run:
+    """Call `python -m NAME`."""
     return subprocess.run(
-        [sys.executable, "-m", f"jobs.{name}", *words],
+        [sys.executable, "-m", name, *words],
         capture_output=True,
         text=True,
         timeout=800,
         env={**os.environ, **environment},
         check=False,
     )
+
+
+def here(name: str, *words: str) -> Run:
+    """The same in this process, which has imported already what a new one takes seconds for."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        _without_handlers(),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        patch.setattr(sys, "argv", [f"jobs.{name}", *words])
+        status = importlib.import_module(f"jobs.{name}").main()
+    return Run(list(words), status, out.getvalue(), err.getvalue())
+
+
+def here_unless_elsewhere(name: str, *words: str) -> Run:
+    """In this process, unless a cluster is named, since this process may have joined another."""
+    is_elsewhere = any(word.startswith("ray.address=") for word in words)
+    return (command if is_elsewhere else here)(name, *words)
+
+
+@contextmanager
+def _without_handlers() -> Iterator[None]:
+    """As a process begins: a command sets up what is said, and where, itself."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    root.handlers = []
+    try:
+        yield
+    finally:
+        root.handlers, root.level = handlers, level
 
 
 def rows_of(run: Path) -> list[dict]:

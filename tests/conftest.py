@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
-from tests.commands import Run, command
+from tests.commands import Run, here_unless_elsewhere
 from tests.guard.sitecustomize import REFUSALS
 from tests.photos import WHY_NOT, Photo, are_there, by_subject
 
@@ -105,6 +105,16 @@ def fixed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with shards and `run`, of two models and with a second mask. Not to be changed."""
+    from tests.pages.scored import score, write_shards  # which take seconds to import
+
+    folder = write_shards(tmp_path_factory.mktemp("scored"))
+    score(folder, folder / "run", "metric.masks=[given,erode:6]", "metric.extra=[cp.leak]")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def cluster_address() -> Iterator[str]:
     """A Ray cluster of one node with two cores, which the tests share.
 
@@ -122,19 +132,35 @@ def cluster_address() -> Iterator[str]:
     cluster.shutdown()
 
 
+@pytest.fixture(scope="module")
+def joined_here(cluster_address: str) -> Iterator[None]:
+    """This process is on the cluster, and its workers outlast a command: to start one takes
+    seconds. No other process has room on the cluster meanwhile."""
+    import ray
+
+    from jobs.pipeline.cluster.kept_workers import workers_kept
+
+    ray.init(cluster_address, logging_level="ERROR")
+    with workers_kept():
+        yield
+    ray.shutdown()
+
+
 @pytest.fixture
-def evaluate(cluster_address: str, naflex_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
-    """`jobs.evaluate` with the small encoder, on `tmp_path`'s shards, into `tmp_path/run`."""
+def evaluate(joined_here: None, naflex_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
+    """`jobs.evaluate` with the small encoder, on `tmp_path`'s shards, into `tmp_path/run`.
+
+    Where it is asked for another cluster it is called in a process that has joined none.
+    """
 
     def call(*words: str) -> Run:
-        return command(
+        return here_unless_elsewhere(
             "evaluate",
             f"samples={tmp_path}/generations-*.tar",
             f"references={tmp_path}/references-*.tar",
             f"run={tmp_path}/run",
             f"encoder.name_or_path={naflex_checkpoint}",
             "encoder.max_num_patches=64",
-            f"ray.address={cluster_address}",
             *words,
         )
 

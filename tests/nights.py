@@ -144,13 +144,19 @@ def _no_cluster(*_: Any) -> Iterator[bool]:
     yield False
 
 
+def _page(run: str, *_: Any) -> dict[str, bytes]:
+    return {"index.html": run.encode()}
+
+
 @contextmanager
 def nights_at(root: str) -> Iterator[Nights]:
-    """Nights whose scoring is replaced; all else is as it is."""
+    """Nights whose scoring and pages are replaced; all else is as it is."""
     nights = Nights(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judging, "evaluate", nights.evaluate)
         patch.setattr(nightly, "joined_cluster", _no_cluster)
+        # The page takes longer than the rest of such a night together.
+        patch.setattr("jobs.nightly.night_page", _page)
         yield nights
 
 

@@ -73,6 +73,13 @@ def test_what_there_is_is_said_without_torch_or_ray(code: str) -> None:
     assert not {"ray", "torch", "masc_core"} & set(loaded)
 
 
+def test_commands_begin_without_torch_which_is_their_workers() -> None:
+    names = ", ".join(f"jobs.{name}" for name in COMMANDS if "demo" not in name)
+    code = f"import sys, {names}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize("words", [["--help"], ["rnu=/there", "--json"]])
 def test_the_words_after_its_name_are_the_commands(words: list[str]) -> None:
     runs = [command("reduce", *words), entry("reduce", *words), module("reduce", *words)]

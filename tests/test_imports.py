@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     {"masc_core"},
-    {"jobs.pipeline.errors", "jobs.pipeline.threads"},
+    {"jobs.pipeline.errors", "jobs.pipeline.networks", "jobs.pipeline.threads"},
     {"jobs.pipeline.storage"},
     {"jobs.pipeline.command"},
     {"jobs.pipeline.shards"},

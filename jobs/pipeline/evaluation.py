@@ -23,18 +23,13 @@ from jobs.pipeline.storage.filesystem import absolute, refuse_for_results
 
 
 @dataclass
-class EvaluateConfig:
-    samples: list[str] = setting([], "generation shards: URLs, brace ranges, globs")
+class ScoringConfig:
+    """How samples are scored: whoever asks for it, by one set of shards or night by night."""
+
     references: list[str] = setting([], "reference shards: URLs, brace ranges, globs")
-    run: str = setting(help="directory of results; the same call goes on where it stopped")
-    overwrite: bool = setting(False, "remove what `run` holds and start anew")
     limit: int | None = setting(
         None, "score the first so many samples of each shard, in a run of their own; null is all"
     )
-    dry_run: bool = setting(
-        False, "look at shards, masks, subjects, references, room and cost, and score nothing"
-    )
-    prune: bool = setting(False, "remove parts of `run` whose shard is gone or has changed")
     encoder: EncoderConfig = section(EncoderConfig)
     metric: MetricConfig = section(MetricConfig)
     comparators: dict[str, ComparatorConfig] = table(
@@ -44,6 +39,23 @@ class EvaluateConfig:
     workers: WorkersConfig = section(WorkersConfig)
     ray: RayConfig = section(RayConfig)
     limits: LimitsConfig = section(LimitsConfig)
+
+
+@dataclass
+class _ShardsConfig:
+    samples: list[str] = setting([], "generation shards: URLs, brace ranges, globs")
+    run: str = setting(help="directory of results; the same call goes on where it stopped")
+    overwrite: bool = setting(False, "remove what `run` holds and start anew")
+    dry_run: bool = setting(
+        False, "look at shards, masks, subjects, references, room and cost, and score nothing"
+    )
+    prune: bool = setting(False, "remove parts of `run` whose shard is gone or has changed")
+    report: bool = setting(False, "write the run's page, report/index.html, at the end")
+
+
+@dataclass
+class EvaluateConfig(ScoringConfig, _ShardsConfig):
+    """A set of shards, and how they are scored; fields of the last base come first."""
 
 
 def evaluate(config: EvaluateConfig) -> Outcome[Summary]:

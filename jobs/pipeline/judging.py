@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.pipeline.comparison import compare, rules_of
+from jobs.pipeline.comparison import Judged, compare, rules_of
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.evaluation import evaluate
 from jobs.pipeline.masks_first import masked
 from jobs.pipeline.nightly_settings import NightlyConfig, comparing, evaluating
-from jobs.pipeline.nights.history import Row, has_passed
+from jobs.pipeline.nights.history import History, Row, has_passed
 from jobs.pipeline.nights.home import Home
 from jobs.pipeline.nights.inbox import RESERVED, Checkpoint
-from jobs.pipeline.nights.telling import Telling
+from jobs.pipeline.nights.telling import REPORT, Telling
 from jobs.pipeline.results.comparison.comparing import Comparison
 from jobs.pipeline.results.comparison.document import document
 from jobs.pipeline.results.comparison.halves import Floor, floor_of, margins_below
@@ -33,6 +33,11 @@ from jobs.pipeline.storage.redaction import redact
 
 log = logging.getLogger(__name__)
 
+PageOf = Callable[[str, str | None, Judged | None, History], Mapping[str, bytes]]
+"""Files of the page of a run, by name: of the run that it was held against, what came of that, and
+the history up to it."""
+PAGE = "report/index.html"
+"""Of a run, its page."""
 AGAINST_LAST = ""
 AGAINST_PIN = "pin-"
 """What the names of a comparison's files begin with."""
@@ -42,7 +47,9 @@ FORMS = ("compare.json", "compare.md", "junit.xml")
 class NightWork:
     """The checkpoint at hand, and the history so far."""
 
-    def __init__(self, config: NightlyConfig, home: Home, telling: Telling) -> None:
+    def __init__(
+        self, config: NightlyConfig, home: Home, telling: Telling, page_of: PageOf | None = None
+    ) -> None:
         """Read the history.
 
         Raises:
@@ -52,6 +59,7 @@ class NightWork:
         self._config = config
         self._home = home
         self._telling = telling
+        self._page_of = page_of
         self.history = home.read_history()
         self.judged: list[Row] = []
         """Rows of the checkpoints that this call judged, in order."""
@@ -69,6 +77,7 @@ class NightWork:
         """Begin with a checkpoint."""
         self._checkpoint = checkpoint
         self._evaluation = evaluating(self._config, self._home, checkpoint.name, checkpoint.samples)
+        self._held_against: tuple[str, Judged] | None = None
         self._row: dict[str, Any] = {
             "checkpoint": checkpoint.name,
             "step": checkpoint.step,
@@ -137,6 +146,21 @@ class NightWork:
         row["passed"] = has_passed(row["verdict"], row["verdict_pin"])
         self._look_at_margins()
 
+    def show(self) -> None:
+        """Write its page, with the trend up to it. Without one a night is a night all the same."""
+        if self._page_of is None:
+            return
+        name = self._row["checkpoint"]
+        baseline, judged = self._held_against or (None, None)
+        history = self.history.with_row({**self._row, "judged": datetime.now(UTC)})
+        try:
+            files = self._page_of(self._evaluation.run, baseline, judged, history)
+        except (CallError, StorageError) as error:
+            log.warning("%s has no page: %s", name, error)
+            return
+        for file, content in files.items():
+            self._home.write(f"runs/{name}/report/{file}", content)
+
     def commit(self) -> None:
         """Write its row: from now on it is judged."""
         row = {**self._row, "judged": datetime.now(UTC)}
@@ -200,6 +224,8 @@ class NightWork:
             markdown(judged.comparisons, judged.rules, judged.unmatched).encode(),
             junit(judged.comparisons),
         )
+        # The last that passed comes first, and is the one that the page shows.
+        self._held_against = self._held_against or (baseline, judged)
         for form, content in zip(FORMS, contents, strict=True):
             self._home.write(f"runs/{name}/compare/{prefix}{form}", content)
         [comparison] = judged.comparisons
@@ -250,6 +276,7 @@ STEPS = (
     Step("masks", NightWork.give_masks, ("segmented/{checkpoint}/*", "segmented/references/*")),
     Step("scores", NightWork.score, ("runs/{checkpoint}/*",)),
     Step("judge", NightWork.judge, ("runs/{checkpoint}/compare/*",)),
+    Step("page", NightWork.show, ("runs/{checkpoint}/report/*",)),
     Step("history", NightWork.commit, ("history.parquet",)),
     Step("tell", NightWork.tell, ("history.parquet",)),
     Step(
@@ -266,3 +293,9 @@ def files_of(home: Home, row: Row) -> Mapping[str, bytes]:
     names = [f"{prefix}{form}" for prefix in (AGAINST_LAST, AGAINST_PIN) for form in FORMS]
     found = {name: home.read(f"runs/{row['checkpoint']}/compare/{name}") for name in names}
     return {name: content for name, content in found.items() if content is not None}
+
+
+def told_files(home: Home, row: Row) -> Mapping[str, bytes]:
+    """What recipients are given of a checkpoint: its comparisons, and its page."""
+    page = home.read(f"runs/{row['checkpoint']}/{PAGE}")
+    return {**files_of(home, row), **({} if page is None else {REPORT: page})}

@@ -8,14 +8,15 @@ against it, if it passes. The same call goes on with it.
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
 from jobs.pipeline.cluster.joining import joined_cluster
+from jobs.pipeline.cluster.kept_workers import workers_kept
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
-from jobs.pipeline.judging import STEPS, NightWork, files_of
+from jobs.pipeline.judging import STEPS, NightWork, PageOf, told_files
 from jobs.pipeline.nightly_settings import NightlyConfig, check
 from jobs.pipeline.nights.history import History, Row
 from jobs.pipeline.nights.home import Home
@@ -45,15 +46,32 @@ class Night:
     """Complete checkpoints that are still to be judged."""
 
 
-def nightly(config: NightlyConfig) -> Night:
-    """Judge the checkpoints that are new.
+def nightly(config: NightlyConfig, page_of: PageOf | None = None) -> Night:
+    """Judge the checkpoints that are new; tell the webhook where a night cannot be finished.
+
+    Args:
+        page_of: makes the page of each; None makes none.
 
     Raises:
         CallError: the call or its configuration is wrong; or another call has this home.
         StorageError: inbox or history cannot be read.
+        Incomplete: another call has taken this home.
     """
-    inbox = check(config)
+    inbox, webhook = check(config), Webhook(config.webhook)
+    try:
+        night = _night(config, inbox, webhook, page_of)
+    except (Incomplete, StorageError) as error:
+        webhook.tell_unfinished(config.home, str(error))
+        raise
+    if night.unfinished is not None:
+        webhook.tell_unfinished(config.home, night.unfinished)
+    return night
+
+
+def _night(config: NightlyConfig, inbox: Inbox, webhook: Webhook, page_of: PageOf | None) -> Night:
     home = Home(config.home)
+    # Before anything is written: an inbox that is not there leaves no home behind.
+    found = inbox.complete(home.read_history().names)
     with (
         Stop(config.limits.grace_seconds) as stop,
         Lease(
@@ -63,26 +81,32 @@ def nightly(config: NightlyConfig) -> Night:
         ) as lease,
     ):
         home.is_ours = lambda: not lease.is_lost
-        recipients = _recipients(config)
+        recipients = _recipients(config, webhook)
         work = NightWork(
-            config, home, Telling(recipients, partial(files_of, home), home.write_history)
+            config,
+            home,
+            Telling(recipients, partial(told_files, home), home.write_history),
+            page_of,
         )
         lease.told = work.document
         _tell_of_marked_anew(inbox, work.history)
-        waiting = inbox.complete(work.history.names)
+        # Another call may have judged some meanwhile.
+        waiting = [each for each in found if each.name not in work.history.names]
         log.info("%d checkpoints are judged, %d wait", len(work.history.rows), len(waiting))
         work.tell()
         work.retain()
         # One alone may find that there is nothing left to do on a cluster.
         is_shared = len(waiting) > 1 or (waiting and config.segmenter.name is not None)
-        with joined_cluster(config.ray.address, stop) if is_shared else nullcontext():
+        with ExitStack() as shared:
+            if is_shared:
+                shared.enter_context(joined_cluster(config.ray.address, stop))
+                shared.enter_context(workers_kept())
             unfinished = _judge_all(work, waiting)
     n_left = len(waiting) - len(work.judged)
     return Night(home, work.history, work.judged, unfinished, n_left)
 
 
-def _recipients(config: NightlyConfig) -> list[Recipient]:
-    webhook = Webhook(config.webhook)
+def _recipients(config: NightlyConfig, webhook: Webhook) -> list[Recipient]:
     told = trackers_asked(config.track, config.tracker)
     return [webhook, *told] if webhook.is_asked_for else told
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
 from jobs.pipeline.command.settings import section, setting, table
 from jobs.pipeline.comparison import GATE, CompareConfig, rules_of
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.evaluation import EvaluateConfig
+from jobs.pipeline.evaluation import EvaluateConfig, ScoringConfig
 from jobs.pipeline.evaluation import check as check_evaluation
-from jobs.pipeline.masks_first import FirstSegmenterConfig
 from jobs.pipeline.nights.home import Home
 from jobs.pipeline.nights.inbox import Inbox
 from jobs.pipeline.nights.trackers import TRACKERS, TrackerConfig, trackers_asked
@@ -18,17 +16,15 @@ from jobs.pipeline.nights.webhook import WebhookConfig, check_webhook
 from jobs.pipeline.results.comparison.comparing import LOWER_IS_BETTER, Rules
 from jobs.pipeline.results.comparison.pairing import AUTO
 from jobs.pipeline.results.comparison.suspicions import SuspicionLimits
-from jobs.pipeline.scoring.config import ComparatorConfig, EncoderConfig, MetricConfig
 from jobs.pipeline.storage.filesystem import refuse_for_results
 
 
 @dataclass
-class NightlyConfig:
+class _NightsConfig:
     inbox: str = setting(
         help="where checkpoints come, as URL/{checkpoint}/*.tar; complete with _SUCCESS beside them"
     )
     home: str = setting(help="directory of runs/, history.parquet, and segmented/")
-    references: list[str] = setting([], "reference shards: URLs, brace ranges, globs")
     baseline: str | None = setting(None, "a run that every checkpoint is held against: the pin")
     baseline_model: str | None = setting(None, "its model; null is its only one")
     out: str | None = setting(None, "directory for this call's night.md, night.json, junit.xml")
@@ -51,16 +47,11 @@ class NightlyConfig:
     webhook: WebhookConfig = section(WebhookConfig)
     track: list[str] = setting([], f"trackers to tell: {', '.join(TRACKERS)}; each is an extra")
     tracker: TrackerConfig = section(TrackerConfig)
-    limit: int | None = setting(None, "score the first so many samples of each shard")
-    encoder: EncoderConfig = section(EncoderConfig)
-    metric: MetricConfig = section(MetricConfig)
-    comparators: dict[str, ComparatorConfig] = table(
-        "the checkpoint of a comparator, as comparators.NAME.name_or_path=...; null is its own"
-    )
-    segmenter: FirstSegmenterConfig = section(FirstSegmenterConfig)
-    workers: WorkersConfig = section(WorkersConfig)
-    ray: RayConfig = section(RayConfig)
-    limits: LimitsConfig = section(LimitsConfig)
+
+
+@dataclass
+class NightlyConfig(ScoringConfig, _NightsConfig):
+    """Nights, and how their checkpoints are scored; fields of the last base come first."""
 
 
 def check(config: NightlyConfig) -> Inbox:
@@ -89,14 +80,10 @@ def check(config: NightlyConfig) -> Inbox:
 
 def evaluating(config: NightlyConfig, home: Home, name: str, samples: str) -> EvaluateConfig:
     """How one checkpoint is scored."""
-    shared = {each.name for each in fields(EvaluateConfig)} & {each.name for each in fields(config)}
-    segmenter = config.segmenter
-    if segmenter.name is not None:
-        segmenter = replace(segmenter, out=home.segmented(name))
-    own = {each: getattr(config, each) for each in shared}
-    return EvaluateConfig(
-        **{**own, "samples": [samples], "run": home.run(name), "segmenter": segmenter}
-    )
+    how = {each.name: getattr(config, each.name) for each in fields(ScoringConfig)}
+    if config.segmenter.name is not None:
+        how["segmenter"] = replace(config.segmenter, out=home.segmented(name))
+    return EvaluateConfig(samples=[samples], run=home.run(name), **how)
 
 
 def comparing(

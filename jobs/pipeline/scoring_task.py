@@ -307,7 +307,7 @@ class Scoring:
 
 
 def _load(plan: ScoringPlan, resources: Resources) -> ShardProcessor:
-    return load_scorer(plan, resources.threads, resources.batch_size)
+    return load_scorer(plan, resources.threads, resources.batch_size, resources.networks)
 
 
 def _has_parts(run: RunDirectory) -> bool:

@@ -103,7 +103,9 @@ class Segmenting:
             raise CallError(f"segmenter.name={config.segmenter.name}: {error}") from error
 
         def load(resources: Resources) -> ShardProcessor:
-            return load_segmenting(plan, resources.threads, resources.batch_size)
+            return load_segmenting(
+                plan, resources.threads, resources.batch_size, resources.networks
+            )
 
         self.load: Callable[[Resources], ShardProcessor] = load
 

@@ -14,8 +14,6 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from jobs.pipeline.errors import CallError
-from jobs.pipeline.nights import wording
-from jobs.pipeline.nights.home import HISTORY, Home
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import EXPIRES_SECONDS, Holder
 from jobs.pipeline.storage.filesystem import absolute, join, open_filesystem
@@ -102,6 +100,10 @@ def status_of_home(home: str) -> Standing:
         CallError: nothing lies there.
         StorageError: it cannot be read.
     """
+    # What nights are judged by takes a second to import, and a run needs none of it.
+    from jobs.pipeline.nights import wording
+    from jobs.pipeline.nights.home import HISTORY, Home
+
     place = Home(home)
     history = place.read_history()
     fs, path = open_filesystem(place.url, keeps_listings=False)

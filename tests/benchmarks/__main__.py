@@ -30,6 +30,7 @@ from tests.benchmarks import (
     packing,
     precision,
     reducing,
+    report_page,
     rewarding,
     scoring,
     segmenter_costs,
@@ -74,6 +75,10 @@ def benchmarks(folder: Path, config: BenchConfig) -> dict[str, Callable[[], list
         "error-rates": lambda: list(error_rates.of_verdicts()),
         "year": lambda: list(year.of_a_year()),
         "compare": lambda: comparing.against_the_bare_join(folder, rounds, 10_000_000, 100),
+        "report": lambda: [
+            *report_page.of_many_rows(folder, 1_000_000, 100, 60),
+            *report_page.of_many_rows(folder, 10_000_000, 500, 300),
+        ],
         "input": lambda: input_side.in_a_worker(folder, 128),
         "pack": lambda: packing.against_plain_reading(folder, rounds, n_concepts=150),
         "memory": lambda: memory.growth(folder, 1000),

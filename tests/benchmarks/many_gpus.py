@@ -125,7 +125,7 @@ def simulate(
             return SleepingWorker.options(**options).remote(1 / rate, samples_a_shard, gathering, n)
 
         with Progress(len(shards)) as progress:
-            driver = Driver(SleepingJob(run.url), layout, run, shards, 3, progress, start)
+            driver = Driver(SleepingJob(run.url), layout, run, shards, 3, [progress], start)
             before = resource.getrusage(resource.RUSAGE_SELF)
             driver.do_all()
             after = resource.getrusage(resource.RUSAGE_SELF)

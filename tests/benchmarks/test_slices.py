@@ -29,6 +29,7 @@ from tests.benchmarks import (
     packing,
     precision,
     reducing,
+    report_page,
     rewarding,
     scoring,
     segmenter_costs,
@@ -56,6 +57,15 @@ def test_the_memory_of_the_reducer_is_measured(tmp_path: Path) -> None:
     seconds, peak = reducing.in_little_memory(tmp_path, 1_000, 2)
     assert seconds.value > 0
     assert 0.05 < peak.value < 1
+
+
+@pytest.mark.services
+def test_the_reports_slice_is_a_page_that_a_browser_opens(tmp_path: Path) -> None:
+    seconds, peak, size, opened = report_page.of_many_rows(tmp_path, 2_000, 2, 60)
+    assert 0 < opened.value < seconds.value
+    assert 0.05 < peak.value < 2
+    page = (tmp_path / "report-2000" / "report" / "index.html").stat()
+    assert size.value == pytest.approx(page.st_size / 1e6)
 
 
 def test_the_intervals_slice_has_a_line_for_each_number_of_concepts() -> None:

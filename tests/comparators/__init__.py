@@ -1,1 +1,7 @@
 """Comparators for tests, each as anybody would add one: a file, and a name in the table."""
+
+TOYS = {
+    "mean_colour": "tests.comparators.mean_colour:MeanColour",
+    "tones": "tests.comparators.tones:Tones",
+}
+"""Names, and where each is, as `masc_core.comparators.COMPARATORS` has them."""

@@ -1,5 +1,4 @@
-"""`python -m tests.comparators.evaluate`: `jobs.evaluate`, with two comparators more in the
-table."""
+"""`python -m tests.comparators.evaluate`: `jobs.evaluate`, with the toys in the table."""
 
 from __future__ import annotations
 
@@ -7,9 +6,8 @@ import sys
 
 from jobs.evaluate import main
 from masc_core.comparators import COMPARATORS
-
-COMPARATORS["mean_colour"] = "tests.comparators.mean_colour:MeanColour"
-COMPARATORS["tones"] = "tests.comparators.tones:Tones"
+from tests.comparators import TOYS
 
 if __name__ == "__main__":
+    COMPARATORS.update(TOYS)
     sys.exit(main())

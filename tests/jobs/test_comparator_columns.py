@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import CLIPModel, CLIPProcessor
 
-from tests.commands import Run, command, rows_of
+from tests.commands import Run, here_unless_elsewhere, rows_of
 from tests.masc_core.comparators.checkpoints import write_clip
 from tests.pictures import painted
 from tests.shards import generation, reference, write_tar
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def evaluate(folder: Path, encoder: Path, *words: str) -> Run:
-    return command(
+    return here_unless_elsewhere(
         "evaluate",
         *(f"samples={folder}/generations-*.tar", f"references={folder}/references-*.tar"),
         *(f"run={folder}/run", f"encoder.name_or_path={encoder}", "encoder.max_num_patches=36"),
@@ -55,13 +55,12 @@ def plainly(clip: Path) -> tuple[list[list[float]], list[float]]:
 
 @pytest.mark.services
 def test_clip_is_added_to_a_run_and_equals_the_library(
-    folder: Path, naflex_checkpoint: Path, cluster_address: str
+    folder: Path, naflex_checkpoint: Path, joined_here: None
 ) -> None:
-    address = f"ray.address={cluster_address}"
-    assert evaluate(folder, naflex_checkpoint, address).returncode == 0
+    assert evaluate(folder, naflex_checkpoint).returncode == 0
     before = {row["key"]: row for row in rows_of(folder / "run")}
     added = evaluate(
-        *(folder, naflex_checkpoint, address, "metric.extra=[clip_i,clip_t]"),
+        *(folder, naflex_checkpoint, "metric.extra=[clip_i,clip_t]"),
         *(f"comparators.{name}.name_or_path={folder}/clip" for name in ("clip_i", "clip_t")),
     )
     assert added.returncode == 0, added.stderr

@@ -13,7 +13,7 @@ import pytest
 from jobs.demo.dataset import render_dataset
 from jobs.pipeline.comparison import CompareConfig, compare
 from jobs.pipeline.planning import PlanConfig, plan
-from tests.commands import command
+from tests.commands import here
 
 RIGHT_SCENE = ("faithful", "wrong_subject", "damaged")
 WRONG_SCENE = ("wrong_scene", "copy_paste", "noise")
@@ -40,7 +40,7 @@ def run(cluster_address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"ray.address={cluster_address}",
         ),
     ):
-        called = command(*words)
+        called = here(*words)
         assert called.returncode == 0, called.stderr
     return run
 
@@ -62,7 +62,7 @@ def _write_nights(folder: Path) -> Path:
         ]
     with (folder / "manifest.jsonl").open("w") as file:
         file.writelines(f"{json.dumps(entry)}\n" for entry in entries)
-    packed = command("pack", f"manifest={folder}/manifest.jsonl", f"out={folder}/shards")
+    packed = here("pack", f"manifest={folder}/manifest.jsonl", f"out={folder}/shards")
     assert packed.returncode == 0, packed.stderr
     return folder / "shards" / "generations-000000.tar"
 
@@ -107,6 +107,12 @@ def assert_above(models: dict[str, dict[str, Any]], score: str, better: str, wor
     """With intervals that do not overlap."""
     low, high = models[better][f"{score}_ci_low"], models[worse][f"{score}_ci_high"]
     assert low > high, f"{score}: {better} from {low:.3f}, {worse} to {high:.3f}"
+
+
+def test_it_ends_with_a_page_to_look_at(run: Path) -> None:
+    page = (run / "report" / "index.html").read_text()
+    assert "leads" in page
+    assert page.count('class="g-item') == 24
 
 
 def test_every_sample_has_both_scores(models: dict[str, dict[str, Any]]) -> None:

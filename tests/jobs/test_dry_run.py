@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Run, command, description_of, rows_of
+from tests.commands import Run, command, description_of, here, rows_of
 from tests.shards import Member, generation, reference, write_tar
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def words(tmp_path: Path, naflex_checkpoint: Path) -> list[str]:
 
 def look(words: list[str], *more: str) -> Run:
     # A cluster that is not there: nobody asks for it.
-    return command("evaluate", *words, "dry_run=true", "ray.address=127.0.0.1:1", *more)
+    return here("evaluate", *words, "dry_run=true", "ray.address=127.0.0.1:1", *more)
 
 
 def test_it_says_what_would_be_done_and_leaves_nothing(tmp_path: Path, words: list[str]) -> None:
@@ -76,10 +76,9 @@ def test_what_would_be_refused_is_refused(tmp_path: Path, words: list[str]) -> N
 
 @pytest.mark.services
 def test_a_first_piece_is_a_run_of_its_own(
-    tmp_path: Path, words: list[str], cluster_address: str
+    tmp_path: Path, words: list[str], joined_here: None
 ) -> None:
-    address = f"ray.address={cluster_address}"
-    first = command("evaluate", *words, "limit=2", address)
+    first = here("evaluate", *words, "limit=2")
     assert first.returncode == 0, first.stderr
     keys = sorted(row["key"] for row in rows_of(tmp_path / "run"))
     assert keys == [f"{shard}/{i}" for shard in range(3) for i in range(2)]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.commands import Run, description_of, rows_of
-from tests.driving import Evaluation, until, workers
+from masc_core.comparators import COMPARATORS
+from tests.commands import Run, description_of, here, module, rows_of
+from tests.comparators import TOYS
 from tests.pipeline.scoring.test_gains import same
 from tests.shards import Member, generation, reference, write_tar
 
@@ -41,22 +38,20 @@ def write_shard(folder: Path, shard: int, n: int = 4, **fields: str) -> None:
 
 
 @pytest.fixture
-def evaluate(folder: Path, cluster_address: str) -> Evaluate:
+def evaluate(folder: Path, joined_here: None, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
     """`jobs.evaluate` with two comparators more, on what lies in the folder."""
+    for name, where in TOYS.items():
+        monkeypatch.setitem(COMPARATORS, name, where)
 
     def call(*words: str) -> Run:
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "tests.comparators.evaluate"),
-                *(f"samples={folder}/generations-*.tar", f"references={folder}/references-*.tar"),
-                *(f"run={folder}/run", f"encoder.name_or_path={folder}/encoder"),
-                *("encoder.max_num_patches=36", f"ray.address={cluster_address}", *words),
-            ],
-            capture_output=True,
-            text=True,
-            env={**os.environ},
-            check=False,
+        words = (
+            *(f"samples={folder}/generations-*.tar", f"references={folder}/references-*.tar"),
+            *(f"run={folder}/run", f"encoder.name_or_path={folder}/encoder"),
+            *("encoder.max_num_patches=36", *words),
         )
+        if any(word.startswith("ray.address=") for word in words):
+            return module("tests.comparators.evaluate", *words)  # which has joined no cluster
+        return here("evaluate", *words)
 
     return call
 
@@ -167,36 +162,3 @@ def test_a_run_grows_by_shards_and_concepts_and_refuses_a_concept_that_changed(
     assert lost.returncode == 1
     assert "concept 'dog' has lost references" in lost.stderr
     assert times(folder) == unchanged
-
-
-def test_a_kill_while_columns_are_added_loses_nothing_and_the_same_call_goes_on(
-    naflex_checkpoint: Path, cluster_address: str, tmp_path: Path
-) -> None:
-    write_tar(tmp_path / "references-0.tar", [*reference("cat/0", 1), *reference("cat/1", 2)])
-    for shard in range(16):
-        write_shard(tmp_path, shard)
-    words = [
-        *(f"encoder.name_or_path={naflex_checkpoint}", "encoder.max_num_patches=256"),
-        *("workers.batch_size=2", f"ray.address={cluster_address}"),
-    ]
-    with Evaluation(tmp_path, *words) as first:
-        assert first.ended() == 0, first.stderr
-    before = tables(tmp_path)
-    adding = [*words, "metric.extra=[cp.leak]"]
-
-    def n_added() -> int:
-        return sum("cp.leak" in pq.read_schema(p).names for p in first.run.glob("scores/*.parquet"))
-
-    with Evaluation(tmp_path, *adding) as evaluation:
-        until(lambda: n_added() > 1, f"a part with more; it said {evaluation.stderr}")
-        evaluation.signal(signal.SIGKILL)
-        evaluation.ended()
-    until(lambda: not workers(), "the end of the killed driver's workers")
-    assert 0 < n_added() < 16
-    with Evaluation(tmp_path, *adding) as again:
-        assert again.ended() == 0, again.stderr
-    after = tables(tmp_path)
-    assert list(after) == list(before)
-    for name, part in after.items():
-        same(part, before[name])
-        assert part["cp.leak"].null_count == 0

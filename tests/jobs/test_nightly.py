@@ -316,6 +316,16 @@ def test_a_number_that_no_column_holds_is_no_step(nights: Nights) -> None:
     assert [row["step"] for row in nights.history()] == [None]
 
 
+@pytest.mark.parametrize("name", [None, "a b"])
+def test_an_inbox_that_cannot_be_used_leaves_no_home(nights: Nights, name: str | None) -> None:
+    if name:
+        nights.complete(name)
+    done = nights.call()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ("no such folder" if name is None else "rename it") in done.stderr
+    assert not Path(nights.home).exists()
+
+
 def test_a_storage_that_does_not_answer_is_a_night_that_was_not_finished(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands import command, description_of, rows_of
 from tests.masc_core.segmenters.checkpoints import write_clipseg
+from tests.pictures import painted
 from tests.pipeline.segmenting.conftest import unmasked
 from tests.shards import generation, reference, write_tar
 
@@ -39,6 +40,16 @@ def write_checkpoint(folder: Path, model: str) -> None:
     (folder / "_SUCCESS").touch()
 
 
+def by_the_authors(checkpoint: Path) -> tuple[float, float]:
+    """CP and PF of the last sample that `write_checkpoint` writes, against the dog's reference."""
+    from masc import MaSC
+
+    masc = MaSC(str(checkpoint), device="cpu", naflex_max_patches=64)
+    prompt = "a photo of a dog on a desk"
+    score = masc.score(*painted((96, 96), 3), *painted((96, 96), 7), prompt, "dog")
+    return score.cp, score.pf
+
+
 def test_two_checkpoints_are_scored_on_one_ray_and_judged(
     naflex_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -61,9 +72,16 @@ def test_two_checkpoints_are_scored_on_one_ray_and_judged(
     assert (first["verdict"], second["verdict"], second["against"]) == (None, "same", "step-1")
     # Equal images of equal seeds, whatever the model is called.
     assert second["cp_delta"] == pytest.approx(0, abs=1e-6)
-    [row] = [row for row in rows_of(home / "runs" / "step-1") if row["key"] == "cat/beach/0"]
-    assert row["status"] == "ok"
     assert first["n_error"] == 1
+    # One worker, and one encoder: the second checkpoint found it loaded.
+    [worker], [same] = (description_of(home / "runs" / f"step-{n}")["workers"] for n in (1, 2))
+    assert (worker["pid"], worker["n_kept"]) == (same["pid"], 0)
+    assert same["n_kept"] == 1
+    for step in (1, 2):
+        [row] = [r for r in rows_of(home / "runs" / f"step-{step}") if r["key"] == "dog/desk/1"]
+        assert (row["model"], row["status"]) == (f"net-{step}", "ok")
+        # By the authors' package, which has loaded an encoder of its own.
+        assert (row["cp"], row["pf"]) == pytest.approx(by_the_authors(naflex_checkpoint), abs=1e-5)
     assert description_of(home / "runs" / "step-2")["errors"] == {"mask.png: missing": 1}
     assert pq.read_table(home / "history.parquet")["checkpoint"].to_pylist() == ["step-1", "step-2"]
     nothing = command("nightly", *words, "ray.address=nowhere:1", "--json")
@@ -98,6 +116,14 @@ def test_shards_without_masks_are_segmented_first_and_references_once(
     }
     assert done.stderr.count("masks of references by clipseg") == 2
     assert "1 shards, 1 of them segmented before" in done.stderr
+    # Segmenter and encoder stay, each for the next of its own jobs.
+    for folder, n_kept in (
+        ("segmented/step-1", 0),
+        ("runs/step-1", 0),
+        ("segmented/step-2", 1),
+        ("runs/step-2", 1),
+    ):
+        assert [w["n_kept"] for w in description_of(home / folder)["workers"]] == [n_kept], folder
     for step in (1, 2):
         rows = rows_of(home / "runs" / f"step-{step}")
         assert [row["status"] for row in rows] == ["ok"] * 3

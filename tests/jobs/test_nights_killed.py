@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import json
+import multiprocessing
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -131,11 +135,11 @@ def test_every_step_is_there_and_writes_what_its_list_says(tmp_path: Path) -> No
     assert [row["checkpoint"] for row in found] == ["step-1", "step-2"]
     of_step = [step.name for step in STEPS]
     assert [name for name in written if name in of_step] == of_step * 2
-    # Of the first no comparison, of the second three files; a row each, and at last that the first
-    # is no longer kept: its scores and its shards with masks are gone.
+    # A page each; of the first no comparison, of the second three files; a row each, and at last
+    # that the first is no longer kept: its scores and its shards with masks are gone.
     own = [name for name in written if name not in of_step]
     assert {name: own.count(name) for name in own} == {
-        "write": 3,
+        "write": 5,
         "write_history": 3,
         "remove": 2,
     }
@@ -163,6 +167,42 @@ def test_killed_after_any_write_the_next_call_goes_on(tmp_path: Path) -> None:
             assert figures(nights) == expected, f"killed after {written[at]}, number {at}"
             # What was scored before it was killed is scored once more at most.
             assert len(nights.scored) <= 3
+
+
+def die(root: str, at: int) -> None:
+    """A night of a process that the system ends after this one of its writes and steps."""
+    numbers = count()
+
+    def kill(_: str) -> None:
+        if next(numbers) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with nights_at(root) as nights, writes_watched(nights, kill):
+        nights.call(*WORDS)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_leaves_what_the_next_one_goes_on_with(tmp_path: Path) -> None:
+    expected, written = quiet(str(tmp_path / "quiet"))
+    # Of the second checkpoint: amid its comparison, and after each step.
+    second = written.index("write")
+    steps = [at for at in range(second, len(written)) if written[at] in [s.name for s in STEPS]]
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([__name__])
+    for at in (second, *steps):
+        root = str(tmp_path / f"killed-{at}")
+        with nights_at(root) as nights:
+            fill(nights)
+            process = processes.Process(target=die, args=(root, at))
+            process.start()
+            process.join()
+            assert process.exitcode == -signal.SIGKILL
+            left = json.loads((tmp_path / f"killed-{at}" / "home" / "driver.json").read_text())
+            assert left["holder"]["pid"] == process.pid
+            done = nights.call(*WORDS)
+            assert done.returncode == 0, done.stderr
+            assert figures(nights) == expected, f"killed after {written[at]}, number {at}"
+            assert not Path(nights.home, "driver.json").exists()
 
 
 def test_a_step_that_writes_elsewhere_is_seen(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Run, command, description_of
+from tests.commands import Run, description_of, here
 from tests.shards import generation, reference, write_tar
 
 N = 8
@@ -47,7 +47,7 @@ def test_shards_that_were_packed_anew_count_once_and_the_old_parts_are_named_and
     assert "(3 parts, 3 of them of shards that this call named)" in again.stderr
     [stale] = description_of(shards / "run")["stale_parts"]
     assert "generations-000003" in stale
-    reduced = command("reduce", f"run={shards}/run", "--json")
+    reduced = here("reduce", f"run={shards}/run", "--json")
     assert counts(reduced)["n"] == N
     assert "do not count" in reduced.stderr
     assert len(list((shards / "run" / "scores").iterdir())) == 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
@@ -14,10 +16,14 @@ from typing import Any
 import pytest
 
 from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.standing import Standing
+from jobs.pipeline.cluster.worker_handle import WorkerHandle
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Holder, Lease
 from jobs.pipeline.run.reports import RowCounts, fewest_kinds, kinds_of
+from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.storage.versions import Version
 from jobs.status import StatusConfig, show_status
 from tests.commands import Run
 from tests.faults.proxy import Fault, FaultyProxy, Rule
@@ -60,17 +66,23 @@ def test_while_it_goes_on_the_heartbeats_say_how_far_it_is(run: str) -> None:
     directory._write("failed/part-9.json", b'{"error": "s3://id:thesecret@b/x.tar: no tar"}')
     with Progress(7) as progress, Lease(directory, lambda: None, refresh_seconds=0.05) as lease:
         lease.told = progress.document
-        progress.show(0, RowCounts(), n_workers=2)
+        workers = [WorkerHandle(None), WorkerHandle(None)]
+        progress.show(Standing(workers=workers))
         time.sleep(0.2)
         errors = {"mask.png: missing": 4}
-        progress.show(2, RowCounts(ok=190, error=4), 2, n_idle=1, n_set_aside=1, errors=errors)
+        workers[0].shards["a"] = Shard("/a.tar", Version(1, ""))
+        counts = RowCounts(ok=190, error=4)
+        progress.show(Standing(2, 1, 1, counts, errors, workers=workers))
         until = time.monotonic() + 30
         while time.monotonic() < until:
             standing = directory.read_lease()
             if standing and standing.get("progress", {}).get("n_shards_done") == 2:
                 break
             time.sleep(0.02)
-        directory.write_lease({**(standing or {}), "holder": asdict(ELSEWHERE)})
+        taken = {**(standing or {}), "holder": asdict(ELSEWHERE)}
+        while directory.read_lease() != taken and time.monotonic() < until:
+            directory.write_lease(taken)
+            time.sleep(0.2)  # a heartbeat that was under way may still write over it
         found, shown = document(f"run={run}"), status(f"run={run}").stdout
     assert found["state"] == "running"
     assert (found["n_parts"], found["n_shards"], found["n_failed"]) == (3, 10, 1)
@@ -152,6 +164,18 @@ def test_what_is_not_there_is_one_line(words: tuple[str, ...], said: str) -> Non
     done = status(*words)
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
+
+
+def test_of_a_run_it_is_said_without_what_judges_nights(run: str) -> None:
+    """Whose imports would take a second of the five that it has."""
+    fill(run)
+    code = (
+        "import sys; from jobs.status import main; status = main();"
+        "print(status, {'scipy', 'duckdb', 'ray', 'torch'} & {*sys.modules})"
+    )
+    words = [sys.executable, "-c", code, f"run={run}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 set()"
 
 
 def test_errors_are_counted_by_what_they_have_in_common() -> None:

@@ -49,8 +49,10 @@ class Plain:
 class Oracle:
     """Everything by plain use of transformers, in float32, an image at a time."""
 
-    def __init__(self, checkpoint: Path) -> None:
+    def __init__(self, checkpoint: Path, max_num_patches: int = PATCHES) -> None:
         from transformers import AutoModel, AutoProcessor
+
+        self.max_num_patches = max_num_patches
 
         self.model = AutoModel.from_pretrained(checkpoint).eval()
         self.processor = AutoProcessor.from_pretrained(checkpoint)
@@ -58,7 +60,7 @@ class Oracle:
     @torch.inference_mode()
     def image(self, image: Any) -> Plain:
         inputs = self.processor.image_processor(
-            images=[image], return_tensors="pt", max_num_patches=PATCHES
+            images=[image], return_tensors="pt", max_num_patches=self.max_num_patches
         )
         height, width = inputs["spatial_shapes"][0].tolist()
         hidden = self.model.vision_model(

@@ -15,8 +15,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,12 +23,12 @@ from ray.exceptions import ObjectLostError, RayError, RayTaskError
 
 from jobs.pipeline.cluster.first_phase import FirstPhase
 from jobs.pipeline.cluster.layout import Layout
-from jobs.pipeline.cluster.progress import Progress
 from jobs.pipeline.cluster.shard_job import Resources, ShardJob
 from jobs.pipeline.cluster.shard_queue import ShardQueue
+from jobs.pipeline.cluster.standing import Standing, Watcher
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.cluster.worker import Place, start_worker
-from jobs.pipeline.cluster.worker_handle import WorkerHandle
+from jobs.pipeline.cluster.worker_handle import Call, WorkerHandle
 from jobs.pipeline.errors import CallError, CommitError, Incomplete
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.reports import RowCounts, ShardReport, fewest_kinds
@@ -55,19 +53,6 @@ GROW_SECONDS = 10.0
 """How often to see whether the cluster has capacity for more workers."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call to a worker that has not ended."""
-
-    worker: WorkerHandle
-    finish: Callable[[WorkerHandle, Any], None]
-    retry: Callable[[str, bool], None]
-    """Told, when the call fails for another cause than the configuration, the reason, and whether
-    the fault can be its own."""
-    is_start: bool = False
-    """Without it the worker is of no use, so it is replaced when this fails."""
-
-
 class Driver:
     """Does a job on a cluster that was joined."""
 
@@ -78,8 +63,9 @@ class Driver:
         run: RunDirectory,
         shards: Sequence[Shard],
         max_attempts: int,
-        progress: Progress,
+        watchers: Sequence[Watcher],
         start_worker: Callable[[Layout], Any] = start_worker,
+        release: Callable[[Any], None] = ray.kill,
         stop: Stop | None = None,
         capacity: Callable[[], int] | None = None,
     ) -> None:
@@ -88,7 +74,9 @@ class Driver:
         Args:
             run: where shards that are set aside are noted.
             max_attempts: at a shard or an input.
+            watchers: are told once a second how far it is.
             start_worker: makes an actor.
+            release: is given one that has nothing left to do.
             stop: asks for an early end.
             capacity: how many workers the cluster could hold now; None keeps to the layout's
                 number.
@@ -98,8 +86,9 @@ class Driver:
         self._resources = Resources(layout.cpus, layout.batch_size)
         self._run = run
         self._max_attempts = max_attempts
-        self._progress = progress
+        self._watchers = watchers
         self._new_actor = start_worker
+        self._release_actor = release
         self._stop = stop or Stop(0.0)
         self._capacity = capacity
         self._capacity_asked = time.monotonic()
@@ -146,9 +135,11 @@ class Driver:
             self._assign_idle_workers()
             self._scale_up()
             self._show_progress()
+        self._show_progress(is_last=True)
         # Whoever is still starting comes too late.
         for worker in self.workers:
-            ray.kill(worker.actor)
+            if not worker.is_released:
+                ray.kill(worker.actor)
         self._stop.is_heeded = False
         begun = sum(len(worker.shards) for worker in self.workers)
         if self._stop.reason and (begun or self._shards):
@@ -208,14 +199,18 @@ class Driver:
             pass  # `_assign_idle_workers` will come back to it
         elif not self._shards:
             if not worker.shards:
-                # Gives its device back at once, for others on the cluster.
-                worker.is_released = True
-                ray.kill(worker.actor)
+                self._release(worker)
         elif not worker.is_ready:
             taken = worker.actor.share.remote(*self._inputs.to_share())
             self._calls[taken] = Call(worker, self._ready, self._start_failed, is_start=True)
         else:
             self._give_shards(worker)
+
+    def _release(self, worker: WorkerHandle) -> None:
+        """Gives its device back at once, for others on the cluster, or for the next job; but one
+        on which something has failed is not to be met again."""
+        worker.is_released = True
+        (ray.kill if worker.has_failed else self._release_actor)(worker.actor)
 
     def _give_shards(self, worker: WorkerHandle) -> None:
         """Give it as many as it may have, but leave the last shards to those that have none."""
@@ -273,6 +268,7 @@ class Driver:
                 self._read_again(error.cause)
                 # Also where they were read again already: this worker was told of them before that.
                 call.worker.is_ready = False
+            call.worker.has_failed = True
             call.retry(reason_of(error.cause), not is_lost)
             if call.is_start:
                 self._replace(call.worker)
@@ -338,49 +334,54 @@ class Driver:
         self._committed = self._committed + report.counts
         self.errors.update(report.errors)
         if report.first_error:
+            key, reason = report.first_error
             log.warning(
-                "%s: %d samples could not be %s, the first: %s",
-                *(report.shard_id, report.counts.error),
-                *(self._job.participle, report.first_error),
+                "%s: %d samples could not be %s, the first: %s: %s",
+                *(report.shard_id, report.counts.error, self._job.participle, key, reason),
+                extra={"shard": report.shard_id, "key": key},
             )
         self._give_work(worker)
 
     def _shard_failed(
         self, worker: WorkerHandle, shard: Shard, reason: str, is_own_fault: bool
     ) -> None:
-        redacted = redact(shard.url)
+        redacted, about = redact(shard.url), {"shard": shard.id}
         worker.release(shard.id)
         if not is_own_fault:
-            log.warning("shard %s is given out again: %s", redacted, reason)
+            log.warning("shard %s is given out again: %s", redacted, reason, extra=about)
             self._shards.put_back(shard, is_suspect=worker.died_with > 1)
         elif self._shards.failed(shard):
-            log.warning("shard %s failed, will be tried again: %s", redacted, reason)
+            log.warning("shard %s failed, will be tried again: %s", redacted, reason, extra=about)
         else:
-            log.error("shard %s is set aside: %s", redacted, reason)
+            log.error("shard %s is set aside: %s", redacted, reason, extra=about)
             self._run.set_aside(shard, self._shards.attempts(shard), reason)
 
     # What is shown meanwhile
 
-    def _show_progress(self) -> None:
-        if time.monotonic() - self._shown < POLL_SECONDS:
+    def _show_progress(self, is_last: bool = False) -> None:
+        if not is_last and time.monotonic() - self._shown < POLL_SECONDS:
             return  # shards may end far more often
         self._shown = time.monotonic()
-        at_work = [worker for worker in self.workers if worker.is_ready and not worker.is_released]
-        for worker in at_work:
-            if worker.progress is not None and ray.wait([worker.progress], timeout=0)[0]:
-                with suppress(RayError):  # the worker died; its call says so
-                    counts: dict[str, RowCounts] = ray.get(worker.progress)
-                    # An answer may be late: what has ended by now is counted already.
-                    worker.counts = {i: counts[i] for i in worker.shards if i in counts}
-                worker.progress = None
-            if worker.progress is None:
-                worker.progress = worker.actor.progress.remote()
+        for worker in self._at_work():
+            worker.ask_for_progress()
+        standing = self._standing()
+        for watcher in self._watchers:
+            watcher.show(standing)
+
+    def _at_work(self) -> list[WorkerHandle]:
+        return [worker for worker in self.workers if worker.is_ready and not worker.is_released]
+
+    def _standing(self) -> Standing:
+        at_work = self._at_work()
         at_hand = sum((c for worker in at_work for c in worker.counts.values()), RowCounts())
-        self._progress.show(
-            len(self.reports) + len(self.set_aside),
-            self._committed + at_hand,
-            len(at_work),
-            sum(not worker.shards for worker in at_work),
-            len(self.set_aside),
-            fewest_kinds(self.errors),
+        ended = [worker for worker in self.workers if worker.is_released]
+        return Standing(
+            n_shards_done=len(self.reports) + len(self.set_aside),
+            n_shards_set_aside=len(self.set_aside),
+            n_shards_begun=sum(len(worker.shards) for worker in at_work),
+            counts=self._committed + at_hand,
+            errors=fewest_kinds(self.errors),
+            n_starting=len(self.workers) - len(ended) - len(at_work) + len(self._starts),
+            workers=at_work,
+            ended=ended,
         )

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
+from jobs.pipeline.cluster.standing import Standing
 from jobs.pipeline.command.bars import bar_on_terminal
-from jobs.pipeline.run.reports import RowCounts
 
 log = logging.getLogger(__name__)
 
@@ -49,23 +49,9 @@ class Progress:
         """What was shown last, in JSON's types; empty before. Called from another thread."""
         return self._standing
 
-    def show(
-        self,
-        n_shards_done: int,
-        counts: RowCounts,
-        n_workers: int,
-        n_idle: int = 0,
-        n_set_aside: int = 0,
-        errors: Mapping[str, int] | None = None,
-    ) -> None:
-        """Show the state, if it is time to.
-
-        Args:
-            n_shards_done: those that were set aside among them.
-            n_workers: those that score by now.
-            n_idle: of these, the ones that have no shard.
-            errors: samples that could not be done, by kind.
-        """
+    def show(self, standing: Standing) -> None:
+        """Show the state, if it is time to."""
+        counts, n_workers = standing.counts, len(standing.workers)
         now = time.monotonic()
         if self._began is None and n_workers:
             # Loading the encoder is not scoring: a rate that counted it would start far too low.
@@ -77,26 +63,26 @@ class Progress:
             "doing": self._verb,
             "seconds": round(seconds, 1),
             "n_shards": self._n_shards,
-            "n_shards_done": n_shards_done,
-            "n_shards_set_aside": n_set_aside,
+            "n_shards_done": standing.n_shards_done,
+            "n_shards_set_aside": standing.n_shards_set_aside,
             "samples": {**asdict(counts), "total": counts.total},
             "samples_a_second": round(rate, 3),
-            "seconds_left": self._seconds_left(n_shards_done, seconds),
-            "workers": {"ready": n_workers, "idle": n_idle},
-            "errors": dict(errors or {}),
+            "seconds_left": self._seconds_left(standing.n_shards_done, seconds),
+            "workers": {"ready": n_workers, "idle": standing.n_idle},
+            "errors": dict(standing.errors),
         }
         detail = f"{counts.total:,} samples · {rate:,.1f}/s · {counts.error:,} errors"
         if self._bar is not None:
-            self._bar.update(self._task, completed=n_shards_done, detail=detail)
+            self._bar.update(self._task, completed=standing.n_shards_done, detail=detail)
         elif now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             log.info(
                 "%d/%d shards · %s · workers: %d · %s left",
-                n_shards_done,
+                standing.n_shards_done,
                 self._n_shards,
                 detail,
                 n_workers,
-                self._time_left(n_shards_done, seconds),
+                self._time_left(standing.n_shards_done, seconds),
             )
 
     def _time_left(self, n_shards_done: int, seconds: float) -> str:

@@ -13,10 +13,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
 from jobs.pipeline.cluster.driver import Driver
 from jobs.pipeline.cluster.joining import joined_cluster
+from jobs.pipeline.cluster.kept_workers import kept_workers
 from jobs.pipeline.cluster.layout import layout_of_cluster, require_possible
 from jobs.pipeline.cluster.progress import Progress
+from jobs.pipeline.cluster.series import Series
 from jobs.pipeline.cluster.shard_job import ShardJob
 from jobs.pipeline.cluster.stopping import Stop
+from jobs.pipeline.command.messages import messages_about
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.lease import Lease
@@ -104,6 +107,7 @@ def run_shard_job(
             The same call goes on from there.
     """
     with (
+        messages_about(redact(run.url)),
         Stop(limits.grace_seconds) as stop,
         Lease(run, on_loss=partial(stop.ask, "another driver has taken this run", 0)) as lease,
     ):
@@ -159,7 +163,8 @@ def _finished(task: Task[Result], run: RunDirectory, record: RunRecord) -> Outco
 
 def _tell_of_left(task: Task[Result]) -> None:
     for shard, why in task.left:
-        log.error("shard %s is left as it is: %s", redact(shard.url), why)
+        about = {"shard": shard.id}
+        log.error("shard %s is left as it is: %s", redact(shard.url), why, extra=about)
 
 
 def _driven(
@@ -173,14 +178,20 @@ def _driven(
     lease: Lease,
 ) -> Outcome[Result]:
     """Do the shards on the cluster that was joined."""
-    with Progress(len(to_do), task.verb) as progress:
+    kept = kept_workers()
+    of_call: dict[str, Any] = {"start_worker": kept.start, "release": kept.keep} if kept else {}
+    with (
+        Progress(len(to_do), task.verb) as progress,
+        Series(redact(run.url), len(to_do)) as series,
+    ):
         lease.told = progress.document
         driver = Driver(
             *(task, layout_of_cluster(workers, len(to_do)), run, to_do),
             limits.max_shard_attempts,
-            progress,
+            [progress, series],
             stop=stop,
             capacity=lambda: layout_of_cluster(workers, len(to_do)).count,
+            **of_call,
         )
         driver.do_all()
     done = time.monotonic()

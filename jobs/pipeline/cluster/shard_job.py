@@ -8,9 +8,10 @@ it has come is the driver's, which knows no job.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from jobs.pipeline.networks import Networks
 from jobs.pipeline.run.reports import RowCounts, ShardReport
 from jobs.pipeline.run.shard import Shard
 
@@ -23,6 +24,8 @@ class Resources:
     """Cores: as many threads compute, and as many decode beside them."""
     batch_size: int | None
     """Samples a batch; None lets the worker choose for its device."""
+    networks: Networks = field(default_factory=Networks)
+    """What earlier jobs have loaded in this worker."""
 
 
 class ShardProcessor(Protocol):

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayTaskError
 
+from jobs.pipeline.cluster.kept_workers import kept_workers
+
 Answer = TypeVar("Answer")
 
 
@@ -28,7 +30,17 @@ def map_on_cluster(
 ) -> list[Answer]:
     """What `function` answers to each call, in their order; a core of the cluster each."""
     task: Any = ray.remote(function)
+    n_at_once = len(calls)
+    if kept_workers():
+        # Theirs are idle now, and taken by Ray's account.
+        task = task.options(num_cpus=0)
+        n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    asked: list[Any] = []
     try:
-        return ray.get([task.remote(*arguments) for arguments in calls])
+        for arguments in calls:
+            if len(asked) >= n_at_once:
+                ray.wait(asked, num_returns=len(asked) - n_at_once + 1)
+            asked.append(task.remote(*arguments))
+        return ray.get(asked)
     except RayTaskError as error:
         raise error.cause from error

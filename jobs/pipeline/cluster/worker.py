@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ import ray
 from jobs.pipeline.cluster import allocator
 from jobs.pipeline.cluster.layout import Layout
 from jobs.pipeline.cluster.shard_job import InputProcessor, Resources, ShardProcessor
+from jobs.pipeline.networks import Networks
 from jobs.pipeline.run.reports import RowCounts, ShardReport
 from jobs.pipeline.run.shard import Shard
 
@@ -33,11 +34,14 @@ class Place:
     pid: int
     device_name: str = ""
     """What that device is: of a GPU its model, as another's kernels give other last digits."""
+    n_kept: int = 0
+    """Networks that it works with and had loaded for an earlier job."""
 
 
 @ray.remote(concurrency_groups={"shards": 2, "progress": 1})  # type: ignore[call-overload]
 class Worker:
-    """Does a job's work. `load` comes first, then inputs, then `share`, then shards.
+    """Does a job's work. `load` comes first, then inputs, then `share`, then shards; and `load`
+    again, where it is kept for another job.
 
     It takes two shards at a time: while one has the device, the next is opened and decoded ahead,
     and the one before it is committed.
@@ -46,14 +50,16 @@ class Worker:
     def __init__(self) -> None:
         """Nothing is loaded yet, so that what goes wrong in loading is an answer, not a death."""
         self._processor: ShardProcessor | None = None
+        self._networks = Networks()
 
     def load(self, load: Callable[[Resources], ShardProcessor], resources: Resources) -> Place:
-        """Load what the job needs.
+        """Load what the job needs, but for what a job before it has loaded.
 
         Raises:
             CallError: it cannot be loaded.
         """
-        self._processor = load(resources)
+        self._processor = None  # lets go of what that one held
+        self._processor = load(replace(resources, networks=self._networks))
         context = ray.get_runtime_context()
         return Place(
             node=context.get_node_id(),
@@ -61,6 +67,7 @@ class Worker:
             device=self._processor.device,
             pid=os.getpid(),
             device_name=_name_of(self._processor.device),
+            n_kept=self._networks.n_kept,
         )
 
     def read_input(self, url: str) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_WRONG_CALL
 from jobs.pipeline.command.help import print_help
-from jobs.pipeline.command.messages import MessageFormatter, printable
+from jobs.pipeline.command.messages import FORMATTERS, printable
 from jobs.pipeline.command.settings import Config, Known, help_of
 from jobs.pipeline.command.values import as_typed, read_text, read_yaml
 from jobs.pipeline.errors import CallError, StorageError
@@ -69,8 +69,11 @@ def _log_to_stderr() -> None:
         raise CallError(
             f"LOG_LEVEL={level}: no such level; use DEBUG, INFO, WARNING, ERROR or CRITICAL"
         )
+    form = os.environ.get("LOG_FORMAT") or "text"
+    if form not in FORMATTERS:
+        raise CallError(f"LOG_FORMAT={form}: no such format; use {' or '.join(FORMATTERS)}")
     to_stderr = logging.StreamHandler()
-    to_stderr.setFormatter(MessageFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    to_stderr.setFormatter(FORMATTERS[form])
     logging.basicConfig(level=level, handlers=[to_stderr])
 
 

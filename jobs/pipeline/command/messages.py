@@ -6,9 +6,12 @@ both end in log lines. What a command shows passes here on its way out.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +36,53 @@ class MessageFormatter(logging.Formatter):
     def formatException(self, ei: Any) -> str:
         """The traceback."""
         return "\n".join(printable(scrub(line)) for line in super().formatException(ei).split("\n"))
+
+
+_runs: list[str] = []
+"""The runs that this process is about, the innermost last: it does one at a time."""
+
+
+@contextmanager
+def messages_about(run: str) -> Iterator[None]:
+    """Within, what is logged is about this run, in every thread.
+
+    Args:
+        run: its URL, without credentials.
+    """
+    _runs.append(run)
+    try:
+        yield
+    finally:
+        _runs.remove(run)
+
+
+class JsonFormatter(MessageFormatter):
+    """One JSON document a line, for what collects logs: `time`, `level`, `message`, and where they
+    are known `run`, `shard`, `key` and `traceback`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The document."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        known = {
+            "run": _runs[-1] if _runs else None,
+            "shard": getattr(record, "shard", None),
+            "key": getattr(record, "key", None),
+            "traceback": self.formatException(record.exc_info) if record.exc_info else None,
+        }
+        document = {
+            "time": time,
+            "level": record.levelname,
+            "message": printable(scrub(record.getMessage())),
+            **{name: value for name, value in known.items() if value is not None},
+        }
+        return json.dumps(document, ensure_ascii=False)
+
+
+FORMATTERS = {
+    "text": MessageFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"),
+    "json": JsonFormatter(),
+}
+"""By what LOG_FORMAT asks for."""
 
 
 NO_EDGE = 10_000

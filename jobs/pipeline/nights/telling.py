@@ -10,6 +10,8 @@ from jobs.pipeline.nights.history import History, Row
 
 log = logging.getLogger(__name__)
 
+REPORT = "report.html"
+"""What the page of a checkpoint is called among the files that recipients are given."""
 OLDEST = 30
 """Of the latest rows those are looked at that somebody has not been told of."""
 
@@ -29,7 +31,7 @@ class Recipient(Protocol):
 
         Args:
             row: of the history.
-            files: of the comparison, by name; none for the first checkpoint.
+            files: by name, its page, and of the comparison, which the first checkpoint has not.
 
         Raises:
             NotTold: it was not reached.

@@ -21,7 +21,7 @@ from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.nights import wording
 from jobs.pipeline.nights.history import Row
-from jobs.pipeline.nights.telling import NotTold, Recipient
+from jobs.pipeline.nights.telling import REPORT, NotTold, Recipient
 from jobs.pipeline.storage.filesystem import absolute
 from jobs.pipeline.storage.retry import reason_of
 
@@ -103,7 +103,7 @@ def _log_to_tensorboard(config: TrackerConfig, row: Row, files: Mapping[str, byt
 
 
 def _log_to_mlflow(config: TrackerConfig, row: Row, files: Mapping[str, bytes]) -> None:
-    """A run a checkpoint, whose artifacts are the row and the comparisons."""
+    """A run a checkpoint, whose artifacts are the row, the comparisons and the page."""
     from mlflow import MlflowClient
 
     client = MlflowClient()
@@ -119,14 +119,15 @@ def _log_to_mlflow(config: TrackerConfig, row: Row, files: Mapping[str, bytes]) 
         client.log_metric(name, figure, number_, step=step_of(row))
     client.log_dict(name, wording.document(row), "night.json")
     for file, content in files.items():
-        client.log_text(name, content.decode(), f"compare/{file}")
+        place = file if file == REPORT else f"compare/{file}"
+        client.log_text(name, content.decode(), place)
     # The last: what was cut off before it is told anew.
     client.set_tag(name, "night", identity)
     client.set_terminated(name)
 
 
 def _log_to_wandb(config: TrackerConfig, row: Row, files: Mapping[str, bytes]) -> None:
-    """A run a checkpoint, with a table of its concepts and the comparisons as an artifact."""
+    """A run a checkpoint, with a table of its concepts, and comparisons and page as an artifact."""
     import wandb
 
     with wandb.init(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -22,8 +23,10 @@ from jobs.pipeline.command.settings import require_one_of, setting
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.nights.history import Row
 from jobs.pipeline.nights.telling import NotTold
-from jobs.pipeline.nights.wording import changes, details, document, headline
+from jobs.pipeline.nights.wording import changes, details, document, headline, unfinished_line
 from jobs.pipeline.storage.redaction import scrub
+
+log = logging.getLogger(__name__)
 
 FORMS = ("auto", "slack", "json")
 SLACK_HOST = "hooks.slack.com"
@@ -58,7 +61,8 @@ def check_webhook(config: WebhookConfig) -> None:
 
 
 class Webhook:
-    """Somebody who is told of every checkpoint that was judged. A `telling.Recipient`."""
+    """Somebody who is told of every checkpoint that was judged, and of a night that could not be
+    finished. A `telling.Recipient`."""
 
     name = "webhook"
 
@@ -77,6 +81,32 @@ class Webhook:
         Raises:
             NotTold: there was no answer, or a refusal.
         """
+        self._post(slack(row) if self._is_slack else generic(row))
+
+    def tell_unfinished(self, home: str, why: str) -> None:
+        """Post, if anybody is to be told, that a night could not be finished. Where nobody is
+        reached there is a warning: the next call that cannot be finished says it again."""
+        if not self.is_asked_for:
+            return
+        line = unfinished_line(home, why)
+        generic = {"text": scrub(line), "unfinished": scrub(why)}
+        try:
+            self._post({"text": _escape(line)[:MOST_TEXT]} if self._is_slack else generic)
+        except NotTold as error:
+            log.warning("nobody was told that the night was not finished: %s", error)
+
+    @property
+    def _is_slack(self) -> bool:
+        form = self._config.form
+        return form == "slack" or (form == "auto" and _host(self._url) == SLACK_HOST)
+
+    def _post(self, body: Mapping[str, Any]) -> None:
+        """A JSON object, tried again where that may help.
+
+        Raises:
+            NotTold: there was no answer, or a refusal.
+        """
+        content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         where = f"webhook (${self._config.variable})"
         again = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_pass),
@@ -85,17 +115,10 @@ class Webhook:
             reraise=True,
         )
         try:
-            again(lambda: _post(self._url, self._body(row)))
+            again(lambda: _post(self._url, content))
         except (OSError, http.client.HTTPException, ValueError) as error:
             # Without its cause: a traceback would quote what this takes care not to.
             raise NotTold(f"{where}: {_kind(error)}") from None
-
-    def _body(self, row: Row) -> bytes:
-        is_slack = self._config.form == "slack" or (
-            self._config.form == "auto" and _host(self._url) == SLACK_HOST
-        )
-        body = slack(row) if is_slack else generic(row)
-        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
 
 
 def generic(row: Row) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from jobs.pipeline.nights.history import Row
 from jobs.pipeline.results.comparison.wording import title
 from jobs.pipeline.results.numbers import ABSENT, plain, signed
 from jobs.pipeline.results.text_tables import TextTable, bullets, escaped, markdown_table
-from jobs.pipeline.storage.redaction import scrub
+from jobs.pipeline.storage.redaction import redact, scrub
 
 FIRST = "first"
 """Stands for the verdict of a checkpoint that was held against nothing."""
@@ -22,6 +22,11 @@ def headline(row: Row) -> str:
     against = f" against {row['against']}" if row["against"] else ""
     pin = f", {row['verdict_pin']} against the pin" if row["verdict_pin"] else ""
     return f"{row['checkpoint']}: {row['verdict'] or FIRST}{against}{pin}"
+
+
+def unfinished_line(home: str, why: str) -> str:
+    """One line: where, and what kept a night from being finished."""
+    return f"{redact(home)}: the night could not be finished, and the next call goes on: {why}"
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> TextTable:

@@ -182,7 +182,7 @@ def summarise_runs(
         raise NothingCounts(
             f"{shown}: nothing to reduce, the shards of all its parts are gone or have changed"
         )
-    _check_columns(scores, show)
+    check_columns(scores, show)
     if prune_stale:
         log.info("%s: removed %d stale parts", shown, len(prune(stale)))
     try:
@@ -200,7 +200,12 @@ def summarise_runs(
     return summary
 
 
-def _check_columns(scores: Scores, show: Sequence[str]) -> None:
+def check_columns(scores: Scores, show: Sequence[str] = ()) -> None:
+    """Score columns can be told apart, and those of `show` are there.
+
+    Raises:
+        CallError: one is not, or two differ only in case.
+    """
     known = scores.score_columns
     by_plain: dict[str, str] = {}
     for name in scores.available.names:
@@ -238,16 +243,30 @@ def _named(texts: list[str]) -> str:
 
 def _summarise(scores: Scores, stale: list[str], is_of_many: bool, source: str) -> Summary:
     """The summary of the rows that the SELECT `source` gives."""
-    columns = scores.score_columns
     with connected(MEMORY_LIMIT) as connection:
         connection.execute(f"CREATE TEMP VIEW scores AS {source}")
-        duplicates = find_duplicates(connection, scores.n_rows, by_model=is_of_many)
-        cells = select_cells(connection, columns)
-        by_cell, by_model, by_concept = (
-            group_by(names, cells.keys)
-            for names in (("model", "concept"), ("model",), ("concept",))
-        )
-        quantiles = select_quantiles(connection, cells, [by_cell, by_model, by_concept])
+        return summary_of(connection, scores, stale, is_of_many)
+
+
+def summary_of(
+    connection: duckdb.DuckDBPyConnection, scores: Scores, stale: list[str], is_of_many: bool
+) -> Summary:
+    """The summary of the view `scores`; nothing is written.
+
+    Args:
+        connection: has that view of `scores`, with `key, model, concept, status, subject,
+            subject_found, filename` and the score columns.
+        scores: what the view is of.
+        stale: names of parts that are left out of it.
+        is_of_many: whether it is of several runs, in each of which a key may be another model's.
+    """
+    columns = scores.score_columns
+    duplicates = find_duplicates(connection, scores.n_rows, by_model=is_of_many)
+    cells = select_cells(connection, columns)
+    by_cell, by_model, by_concept = (
+        group_by(names, cells.keys) for names in (("model", "concept"), ("model",), ("concept",))
+    )
+    quantiles = select_quantiles(connection, cells, [by_cell, by_model, by_concept])
     n_parts_with = {column: scores.n_parts_with(column) for column in columns}
     model = table_of_models(cells, by_model, quantiles[1], _subjects_are_known(scores))
     model_concept = table_of(cells, by_cell.names, quantiles[0])

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass
@@ -101,6 +102,13 @@ def fewest_kinds(kinds: Mapping[str, int]) -> dict[str, int]:
     return few
 
 
+class FirstError(NamedTuple):
+    """The first sample of a shard that could not be done."""
+
+    key: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class ShardReport:
     """What the driver hears of a shard that is committed."""
@@ -108,8 +116,8 @@ class ShardReport:
     shard_id: str
     counts: RowCounts
     timings: Timings
-    first_error: str | None
-    """The first sample that could not be scored, and why."""
+    first_error: FirstError | None
+    """None where every sample could be."""
     warnings: Mapping[str, Warned] = field(default_factory=dict)
     """What is suspicious of rows that are `ok`, by its kind."""
     errors: Mapping[str, int] = field(default_factory=dict)

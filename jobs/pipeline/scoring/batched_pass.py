@@ -77,13 +77,18 @@ class BatchedPass:
         self._decoding = torch_threads(threads, 1, "decode")
         self._uploading = torch_threads(1, 1, "upload")
 
-    def load(self, metric: Metric) -> None:
-        """Load one of the metrics, in the thread that will compute it.
+    def load(self, metric: Metric, is_loaded: bool = False) -> None:
+        """Load one of the metrics, in the thread that will compute it, unless it is; choose its
+        batch size.
 
         Raises:
             OSError, ValueError, ImportError: it cannot be.
         """
-        self._computing.submit(metric.load).result()
+        if is_loaded:
+            # What an earlier pass took for its batches is there for this one's.
+            release_cached_memory(metric.device)
+        else:
+            self._computing.submit(metric.load).result()
         self.batch_sizes[self.metrics.index(metric)] = self._batch_size or default_batch_size(
             metric.bytes_a_sample, metric.device
         )

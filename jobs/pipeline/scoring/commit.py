@@ -13,7 +13,7 @@ from jobs.pipeline.errors import CallError, StorageError
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.fingerprint import MASC, Fingerprint, Groups, differing_groups
 from jobs.pipeline.run.parts import ConceptDigests, StoredPart, Used
-from jobs.pipeline.run.reports import RowCounts, kinds_of
+from jobs.pipeline.run.reports import FirstError, RowCounts, kinds_of
 from jobs.pipeline.run.rows import ERROR, OK, SKIPPED
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.scoring.gains import Computed, stands, with_gains
@@ -52,9 +52,9 @@ class Made:
         return kinds_of(row["error"] for row in self.rows if row["status"] == ERROR)
 
     @property
-    def first_error(self) -> str | None:
+    def first_error(self) -> FirstError | None:
         """The first sample that could not be scored by this call, and why."""
-        errors = (f"{r['key']}: {r['error']}" for r in self.rows if r["status"] == ERROR)
+        errors = (FirstError(r["key"], r["error"]) for r in self.rows if r["status"] == ERROR)
         return next(errors, None) if self.whole is not None else None
 
 

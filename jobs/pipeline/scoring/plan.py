@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.networks import Networks
 from jobs.pipeline.run.fingerprint import MASC, Groups
 from jobs.pipeline.scoring.reference_index import ReferenceEntry, ReferenceIndex
 from masc_core.protocol import Metric
@@ -39,6 +42,14 @@ class ScoringPlan:
         """How many of the metrics, the first ones, cost a sample its row when they fail: MaSC."""
         return sum(metric.name == MASC for metric in self.metrics)
 
+    def told_apart(self, metric: Metric) -> Hashable:
+        """What tells one of its metrics from others: equal ones give equal columns."""
+        own = {
+            group: self.groups[group] for group in {metric.name, *metric.columns} & {*self.groups}
+        }
+        of_class = f"{type(metric).__module__}.{type(metric).__qualname__}"
+        return (of_class, metric.source, *metric.columns, json.dumps(own, sort_keys=True))
+
 
 @dataclass(frozen=True)
 class InputAnswer:
@@ -56,12 +67,22 @@ class SharedReferences:
     index: ReferenceIndex
 
 
-def load_scorer(plan: ScoringPlan, threads: int, batch_size: int | None) -> ShardScorer:
+METRICS = "metrics"
+"""The kind of networks that scoring keeps in a worker."""
+
+
+def load_scorer(
+    plan: ScoringPlan,
+    threads: int,
+    batch_size: int | None,
+    networks: Networks | None = None,
+) -> ShardScorer:
     """Load the metrics of a plan; called in a worker.
 
     Args:
         threads: that compute, and as many that decode beside them.
         batch_size: samples a batch; None lets every metric have its own, by the device's memory.
+        networks: of the worker; a metric that is among them is not loaded again.
 
     Raises:
         CallError: a checkpoint, or what the configuration asks of it, cannot be used.
@@ -74,10 +95,17 @@ def load_scorer(plan: ScoringPlan, threads: int, batch_size: int | None) -> Shar
     transformers.utils.logging.set_verbosity_error()
     from jobs.pipeline.scoring.scorer import ShardScorer
 
-    scorer = ShardScorer(plan, threads, batch_size)
-    for metric in plan.metrics:
+    networks = networks or Networks()
+    before = networks.take(METRICS)
+    names = [plan.told_apart(metric) for metric in plan.metrics]
+    metrics = [before.get(name, own) for name, own in zip(names, plan.metrics, strict=True)]
+    loaded = [name in before for name in names]
+    del before  # what is not used makes room
+    scorer = ShardScorer(replace(plan, metrics=tuple(metrics)), threads, batch_size)
+    for metric, is_loaded in zip(metrics, loaded, strict=True):
         try:
-            scorer.load(metric)
+            scorer.load(metric, is_loaded)
         except (OSError, ValueError, ImportError) as error:
             raise CallError(f"{metric.source}: cannot be loaded: {error}") from error
+    networks.put(METRICS, dict(zip(names, metrics, strict=True)))
     return scorer

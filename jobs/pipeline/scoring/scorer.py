@@ -64,13 +64,13 @@ class ShardScorer:
         self.counts: dict[str, RowCounts] = {}
         """Rows so far of the shards at hand, by id; read from another thread, for progress."""
 
-    def load(self, metric: Metric) -> None:
-        """Load one of the plan's metrics.
+    def load(self, metric: Metric, is_loaded: bool = False) -> None:
+        """Load one of the plan's metrics, unless it is, and choose its batch size.
 
         Raises:
             OSError, ValueError, ImportError: it cannot be.
         """
-        self._pass.load(metric)
+        self._pass.load(metric, is_loaded)
 
     @property
     def device(self) -> str:

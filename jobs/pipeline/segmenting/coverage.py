@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Any
 
 import numpy as np
 
-from jobs.pipeline.run.reports import RowCounts, Warned
+from jobs.pipeline.run.reports import FirstError, RowCounts, Warned
 
 N_BINS = 20
 """Of the histogram: 5 % of an image each."""
@@ -56,9 +57,9 @@ class SegmentedCounts:
         return RowCounts(self.segmented, self.kept, len(self.errors))
 
     @property
-    def first_error(self) -> str | None:
+    def first_error(self) -> FirstError | None:
         """The first sample without a mask, and why."""
-        return next((f"{key}: {reason}" for key, reason in self.errors.items()), None)
+        return next(starmap(FirstError, self.errors.items()), None)
 
     def warnings(self) -> dict[str, Warned]:
         """What is suspicious, by its kind."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.networks import Networks
 from masc_core.mask_names import GIVEN
 from masc_core.segmenters.protocol import Segmenter
 
@@ -37,12 +39,22 @@ class SegmentingPlan:
         }
 
 
-def load_segmenting(plan: SegmentingPlan, threads: int, batch_size: int | None) -> ShardSegmenter:
+SEGMENTERS = "segmenters"
+"""The kind of networks that segmenting keeps in a worker."""
+
+
+def load_segmenting(
+    plan: SegmentingPlan,
+    threads: int,
+    batch_size: int | None,
+    networks: Networks | None = None,
+) -> ShardSegmenter:
     """Load the segmenter of a plan; called in a worker.
 
     Args:
         threads: that compute, and as many that decode beside them.
         batch_size: samples a batch; None goes by the device's memory.
+        networks: of the worker; a segmenter that is among them is not loaded again.
 
     Raises:
         CallError: a checkpoint cannot be used.
@@ -55,9 +67,14 @@ def load_segmenting(plan: SegmentingPlan, threads: int, batch_size: int | None) 
     transformers.utils.logging.disable_progress_bar()
     from jobs.pipeline.segmenting.shard_segmenter import ShardSegmenter
 
+    networks = networks or Networks()
+    name = (plan.segmenter.name, json.dumps(plan.segmenter.fingerprint(), sort_keys=True))
+    before = networks.take(SEGMENTERS).get(name)
+    plan = replace(plan, segmenter=before or plan.segmenter)
     segmenter = ShardSegmenter(plan, threads, batch_size)
     try:
-        segmenter.load()
+        segmenter.load(is_loaded=before is not None)
     except (OSError, ValueError, ImportError) as error:
         raise CallError(f"segmenter.name={plan.segmenter.name}: {error}") from error
+    networks.put(SEGMENTERS, {name: plan.segmenter})
     return segmenter

@@ -86,13 +86,16 @@ class ShardSegmenter:
         self.counts: dict[str, RowCounts] = {}
         """Samples so far of the shards at hand, by id; read from another thread, for progress."""
 
-    def load(self) -> None:
-        """Load the segmenter, in the thread that will compute.
+    def load(self, is_loaded: bool = False) -> None:
+        """Load the segmenter, in the thread that will compute, unless it is; choose a batch size.
 
         Raises:
             OSError, ValueError, ImportError: it cannot be.
         """
-        self._computing.submit(self._segmenter.load).result()
+        if is_loaded:
+            release_cached_memory(self._segmenter.device)
+        else:
+            self._computing.submit(self._segmenter.load).result()
         if self._chooses_batch_size:
             self._batch_size = default_batch_size(
                 self._segmenter.bytes_a_sample, self._segmenter.device

@@ -18,8 +18,6 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any
 
-from webdataset.tariterators import base_plus_ext
-
 from jobs.pipeline.errors import DamagedShard
 from jobs.pipeline.shards.headers import _Header
 from jobs.pipeline.shards.members import (
@@ -39,18 +37,22 @@ def read_samples(stream: Readable, max_image_pixels: int) -> Iterator[RawSample]
     set: what was yielded for it before is void.
 
     Args:
-        stream: read once, forwards; gzip, bzip2 and xz are told by their first bytes.
+        stream: read once, forwards; gzip, bzip2 and xz are told by their first bytes. Or the
+            `TarStream` of one.
         max_image_pixels: images and masks of more than `BYTES_A_PIXEL` times as many bytes are not
-            read into memory.
+            read into memory; 0 reads none.
 
     Raises:
         DamagedShard: after the samples before the damage.
         tarfile.TarError: it is no tar at all.
         OSError: the stream breaks off.
     """
+    # It brings torch, of which a driver that only imports this has no need.
+    from webdataset.tariterators import base_plus_ext
+
     seen: set[str] = set()
     current: RawSample | None = None
-    file: Any = TarStream(stream)
+    file: Any = stream if isinstance(stream, TarStream) else TarStream(stream)
     # Reads on after an end mark: archives may be joined end to end.
     with tarfile.TarFile(fileobj=file, tarinfo=_Header, ignore_zeros=True) as tar:
         try:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from webdataset.tariterators import base_plus_ext
-
 from jobs.pipeline.errors import DamagedShard
 from jobs.pipeline.shards.headers import _Header
 from jobs.pipeline.shards.members import IMAGE_SUFFIXES, RawSample
@@ -49,6 +47,9 @@ def read_verbatim(stream: Readable, max_image_pixels: int) -> Iterator[VerbatimS
         tarfile.TarError: it is no tar at all.
         OSError: the stream breaks off.
     """
+    # As in `reading`: it brings torch.
+    from webdataset.tariterators import base_plus_ext
+
     seen: set[str] = set()
     current: VerbatimSample | None = None
     file: Any = _RecordingStream(stream)

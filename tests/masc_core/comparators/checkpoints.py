@@ -5,10 +5,12 @@ Each is made by its configuration class and `save_pretrained`, and loads like a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 TEXT_LENGTH = 24
@@ -155,8 +157,25 @@ def dino_vitb16():
 """What stands for facebookresearch/dino, which the package has from torch.hub."""
 
 
+@contextmanager
+def narrow_dreamsim(width: int = 96, heads: int = 4) -> Iterator[None]:
+    """DreamSim's ViTs narrower than its package makes them, which takes no size: everything else of
+    it is as it is, and it loads and runs in a twentieth of the time."""
+    from dreamsim.feature_extraction.vision_transformer import VisionTransformer
+
+    real = VisionTransformer.__init__
+
+    def narrow(self: Any, *args: Any, **kwargs: Any) -> None:
+        real(self, *args, **{**kwargs, "embed_dim": width, "num_heads": heads})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VisionTransformer, "__init__", narrow)
+        yield
+
+
 def write_dreamsim(path: Path, seed: int = 0) -> None:
-    """DreamSim's ensemble, of the size that it has, laid out as the release is: a gigabyte."""
+    """DreamSim's ensemble, of the size that its ViTs have by now, laid out as the release is: a
+    gigabyte, but for `narrow_dreamsim`."""
     from dreamsim.config import dreamsim_args
     from dreamsim.feature_extraction.vision_transformer import DINOHead, vit_base
     from dreamsim.model import PerceptualModel
@@ -166,8 +185,9 @@ def write_dreamsim(path: Path, seed: int = 0) -> None:
     torch.manual_seed(seed)
     for name in ("clip_vitb16", "open_clip_vitb16"):
         vit = vit_base(patch_size=16)
-        vit.pos_drop = torch.nn.LayerNorm(768)
-        state = {**vit.state_dict(), "proj": torch.randn(768, 512) / 28}
+        width = vit.embed_dim
+        vit.pos_drop = torch.nn.LayerNorm(width)
+        state = {**vit.state_dict(), "proj": torch.randn(width, 512) / width**0.5}
         torch.save({"state_dict": state}, path / f"{name}_pretrain.pth.tar")
     head = {f"module.head.{name}": own for name, own in DINOHead(768, 2048).state_dict().items()}
     head["module.head.last_layer.weight"] = torch.zeros(2048, 256)

@@ -54,9 +54,13 @@ def in_the_middle(mask: np.ndarray) -> np.ndarray:
 
 
 def plain_pools(
-    path: Path, samples: list[Sample], dtype: torch.dtype = torch.float32
+    path: Path,
+    samples: list[Sample],
+    dtype: torch.dtype = torch.float32,
+    stripped: list[str] = STRIPPED,
 ) -> dict[str, list[float]]:
-    """As the paper's reproduction code has it, an image at a time."""
+    """As the paper's reproduction code has it, an image at a time, with its prompt and what is
+    left of that without its subject."""
     from transformers import CLIPModel, CLIPProcessor
 
     model = CLIPModel.from_pretrained(path).eval()
@@ -64,7 +68,7 @@ def plain_pools(
     columns: dict[str, list[float]] = {name: [] for name in NAMES}
     with torch.inference_mode():
         prompts = {}
-        for text, own in (("stripped", STRIPPED), ("full", WHOLE)):
+        for text, own in (("stripped", stripped), ("full", [each.prompt for each in samples])):
             inputs = processor(text=own, padding=True, truncation=True, return_tensors="pt")
             prompts[text] = model.get_text_features(**inputs).pooler_output
         model.vision_model.to(dtype)

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +14,19 @@ import torch
 
 from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import ComparatorSettings, make_comparators
-from tests.masc_core.comparators.checkpoints import write_dreamsim
+from tests.masc_core.comparators.checkpoints import narrow_dreamsim, write_dreamsim
 from tests.masc_core.comparators.scoring import Sample, loaded, scored
 
 pytestmark = pytest.mark.slow
 
-is_installed = importlib.util.find_spec("dreamsim") is not None
 needs_package = pytest.mark.skipif(
-    not is_installed, reason="no package dreamsim: pip install -e '.[dreamsim]'"
+    importlib.util.find_spec("dreamsim") is None,
+    reason="no package dreamsim: pip install -e '.[dreamsim]'",
 )
 
 
-@pytest.mark.skipif(is_installed, reason="the package dreamsim is there")
-def test_without_its_package_the_extra_is_named() -> None:
+def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masc_core.comparators.dreamsim.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'masc-eval\[dreamsim\]'$"):
         make_comparators(["dreamsim"], ComparatorSettings())
 
@@ -39,12 +40,13 @@ def test_the_extra_is_one_of_the_projects() -> None:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A gigabyte."""
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of the ensemble, narrow."""
     pytest.importorskip("dreamsim")
     path = tmp_path_factory.mktemp("dreamsim")
-    write_dreamsim(path)
-    return path
+    with narrow_dreamsim():
+        write_dreamsim(path)
+        yield path
 
 
 @needs_package

@@ -148,7 +148,7 @@ def drive(
 
     return Driver(
         *(ScriptedJob(references), Layout(n_workers, 0, 0, 1), directory, shards, MAX_ATTEMPTS),
-        Progress(len(shards)),
+        [Progress(len(shards))],
         start_worker=start,
         stop=stop,
     )

@@ -9,7 +9,11 @@ import pytest
 
 from jobs.pipeline.cluster import progress as progress_module
 from jobs.pipeline.cluster.progress import LINE_SECONDS, Progress
+from jobs.pipeline.cluster.standing import Standing
+from jobs.pipeline.cluster.worker_handle import WorkerHandle
 from jobs.pipeline.run.reports import RowCounts
+
+TWO = [WorkerHandle(actor=None), WorkerHandle(actor=None)]
 
 
 class Clock:
@@ -29,10 +33,11 @@ def test_the_rate_counts_from_when_workers_score_and_the_time_left_follows_from_
 ) -> None:
     with Progress(8) as progress:
         clock.now += 100  # encoders are loaded
-        progress.show(0, RowCounts(), n_workers=2)
+        progress.show(Standing(workers=TWO))
         clock.now += 60
         # 3 of 8 shards in 60 s: 5 more take 100 s. 1,200 samples in 60 s are 20 a second.
-        progress.show(3, RowCounts(ok=1190, skipped=3, error=7), n_workers=2)
+        counts = RowCounts(ok=1190, skipped=3, error=7)
+        progress.show(Standing(n_shards_done=3, counts=counts, workers=TWO))
     assert caplog.messages == [
         "0/8 shards · 0 samples · 0.0/s · 0 errors · workers: 2 · ? left",
         "3/8 shards · 1,200 samples · 20.0/s · 7 errors · workers: 2 · 0:01:40 left",
@@ -45,5 +50,5 @@ def test_lines_come_no_closer_than_a_few_seconds(
     with Progress(10) as progress:
         for _ in range(20):
             clock.now += LINE_SECONDS / 4
-            progress.show(1, RowCounts(ok=1), n_workers=1)
+            progress.show(Standing(n_shards_done=1, counts=RowCounts(ok=1), workers=TWO))
     assert len(caplog.messages) == 5

@@ -10,7 +10,10 @@ import pytest
 
 from jobs.pipeline.cluster import shard_queue
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
+from jobs.pipeline.cluster.joining import joined_cluster
+from jobs.pipeline.cluster.kept_workers import workers_kept
 from jobs.pipeline.cluster.running import Outcome, run_shard_job
+from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.errors import CallError, Incomplete
 from jobs.pipeline.run.directory import RunDirectory
 from tests.commands import description_of
@@ -113,6 +116,30 @@ def test_what_a_ray_of_our_own_can_never_give_ends_the_call_at_once(
     with pytest.raises(CallError, match=r"^workers\.cpus=4096: no node has as much for a worker;"):
         count(tmp_path, shards, "local", workers=WorkersConfig(cpus=4096))
     assert description_of(tmp_path / "run")["state"] == "stopped"
+
+
+def test_a_worker_outlasts_its_job_unless_it_failed_or_the_next_asks_for_another_size(
+    cluster_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_queue, "FIRST_PAUSE", 0.01)
+    pids = []
+    with joined_cluster(cluster_address, Stop(0.0)), workers_kept():
+        for name, text, cpus in (
+            ("first", "a", 2),
+            ("second", "a", 2),
+            ("with poison", f"a\n{POISON}", 2),
+            ("after it", "a", 2),
+            ("smaller", "a", 1),
+        ):
+            folder = tmp_path / name
+            folder.mkdir()
+            shards = write(folder, good="a\n", other=text)
+            count(folder, shards, NOWHERE, workers=WorkersConfig(count=1, cpus=cpus))
+            [worker] = description_of(folder / "run")["workers"]
+            pids.append(worker["pid"])
+    one, two, three = pids[0], pids[3], pids[4]
+    assert pids == [one, one, one, two, three]
+    assert len({one, two, three}) == 3
 
 
 class Learning(LineCounting):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+import ray
 
+from jobs.pipeline.cluster.kept_workers import kept_workers, workers_kept
+from jobs.pipeline.cluster.layout import Layout
 from jobs.pipeline.cluster.tasks import map_on_cluster, run_on_cluster
 from jobs.pipeline.errors import CallError, StorageError
 
@@ -23,6 +26,18 @@ def elsewhere() -> int:
 def test_answers_come_in_the_order_of_the_calls(joined: None) -> None:
     assert map_on_cluster(share, [(9, 3), (8, 2), (7, 7)]) == [3, 4, 1]
     assert map_on_cluster(share, []) == []
+
+
+def test_idle_workers_that_hold_all_cores_do_not_keep_tasks_waiting(joined: None) -> None:
+    cores = int(ray.cluster_resources()["CPU"])
+    with workers_kept():
+        kept = kept_workers()
+        assert kept is not None
+        actor = kept.start(Layout(1, 0, cores, None))
+        ray.get(actor.progress.remote())
+        kept.keep(actor)
+        calls = [(n, 1) for n in range(3 * cores + 1)]
+        assert map_on_cluster(share, calls) == [n for n, _ in calls]
 
 
 def test_it_runs_in_another_process(joined: None) -> None:

@@ -29,6 +29,7 @@ def test_it_says_where_a_workers_seconds_went_and_idle_is_what_lies_between_shar
         "device": "cuda:0",
         "pid": 7,
         "device_name": "H100",
+        "n_kept": 0,
         "shards": 2,
         "samples": 10,
         "waiting": 3.0,

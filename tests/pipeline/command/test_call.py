@@ -162,6 +162,15 @@ def test_a_log_level_that_is_none_is_one_line_and_status_one() -> None:
     )
 
 
+def test_a_log_format_that_is_none_is_one_line_and_status_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "xml")
+    assert run_command("x", Outer, lambda config, as_json: 0, ["out=x"]) == 1
+    said = "jobs.x: LOG_FORMAT=xml: no such format; use text or json\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["evaluate", "pack", "reduce"])
 def test_help_shows_every_setting_with_its_default(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -12,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.pipeline.command.call import run_command
-from jobs.pipeline.command.messages import MessageFormatter, printable
+from jobs.pipeline.command.messages import (
+    JsonFormatter,
+    MessageFormatter,
+    messages_about,
+    printable,
+)
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 
@@ -44,6 +50,32 @@ def test_a_traceback_keeps_its_lines_and_no_credentials() -> None:
     assert shown.startswith("INFO failed\nTraceback (most recent call last):\n")
     assert shown.endswith("OSError: GET https://host/a")
     assert "\x1b" not in shown
+
+
+def test_as_json_a_message_is_a_document_of_what_is_known() -> None:
+    def document(**more: object) -> dict[str, str]:
+        record = logging.LogRecord("x", logging.WARNING, "x.py", 1, "%s\n%s", ("a", "b"), None)
+        record.__dict__.update(created=0.25, **more)
+        line = JsonFormatter().format(record)
+        assert "\n" not in line
+        return json.loads(line)
+
+    plain = {"time": "1970-01-01T00:00:00.250+00:00", "level": "WARNING", "message": "a b"}
+    assert document() == plain
+    with messages_about("s3://bucket/run"):
+        assert document(shard="a-1", key='"quoted"\x1b') == {
+            **plain,
+            "run": "s3://bucket/run",
+            "shard": "a-1",
+            "key": '"quoted"\x1b',
+        }
+    try:
+        raise OSError("GET https://me:secret@host/a")
+    except OSError:
+        assert document(exc_info=sys.exc_info())["traceback"].endswith(
+            "OSError: GET https://host/a"
+        )
+    assert document() == plain
 
 
 def test_an_error_that_nobody_foresaw_is_shown_by_a_command_without_credentials() -> None:

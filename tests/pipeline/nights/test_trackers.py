@@ -63,6 +63,8 @@ def test_mlflow_has_a_run_a_checkpoint_with_the_comparison_as_an_artifact(
     assert second.info.status == "FINISHED"
     names = [each.path for each in client.list_artifacts(second.info.run_id, "compare")]
     assert names == ["compare/compare.json", "compare/compare.md", "compare/junit.xml"]
+    page = client.download_artifacts(second.info.run_id, "report.html")
+    assert Path(page).read_text() == f"{nights.home}/runs/step-200"
     path = client.download_artifacts(second.info.run_id, "night.json")
     assert json.loads(Path(path).read_text())["verdict"] == "regressed"
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from jobs.pipeline.errors import StorageError
 from jobs.pipeline.nights import webhook as sending
+from jobs.pipeline.nights.inbox import Inbox
 from jobs.pipeline.nights.telling import NotTold
 from jobs.pipeline.nights.webhook import Webhook, WebhookConfig, generic, slack
 from tests.faults.serving import QuietHandler, served
@@ -154,6 +156,44 @@ def test_no_night_is_lost_for_a_webhook_and_no_secret_is_said(
         monkeypatch.setenv(VARIABLE, url)
         assert nights.call().returncode == 0
     assert [each["night"]["checkpoint"] for each in heard.bodies] == ["step-1", "step-2"]
+
+
+@pytest.mark.parametrize("form", ["json", "slack"])
+def test_a_night_that_could_not_be_finished_is_told_as_well(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    nights.complete("step-3", is_broken=True)
+    heard, why = Heard(), "step-3: workers do not start"
+    with listening(heard) as url:
+        monkeypatch.setenv(VARIABLE, url)
+        assert nights.call(f"webhook.form={form}").returncode == 3
+        # A night whose inbox cannot be read has judged nothing, and is told of all the same.
+        monkeypatch.setattr(Inbox, "complete", unanswered)
+        assert nights.call(f"webhook.form={form}").returncode == 3
+    text = f"{nights.home}: the night could not be finished, and the next call goes on: "
+    assert [each["text"] for each in heard.bodies[2:]] == [
+        f"{text}{why}",
+        f"{text}s3://inbox: no answer",
+    ]
+    assert [each.get("unfinished") for each in heard.bodies[2:]] == (
+        [why, "s3://inbox: no answer"] if form == "json" else [None, None]
+    )
+
+
+def unanswered(*_: object) -> None:
+    raise StorageError("s3://key:thesecret@inbox", "no answer", is_transient=True)
+
+
+def test_where_nobody_hears_of_it_an_unfinished_night_ends_as_it_would(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights.complete("step-3", is_broken=True)
+    with listening(Heard([500] * 99)) as url:
+        monkeypatch.setenv(VARIABLE, url)
+        done = nights.call()
+    assert done.returncode == 3
+    assert f"nobody was told that the night was not finished: webhook (${VARIABLE})" in done.stderr
+    assert "thesecret" not in done.stderr + done.stdout
 
 
 def test_without_a_url_nobody_is_told_and_nothing_is_owed(nights: Nights) -> None:

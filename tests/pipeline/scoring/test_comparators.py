@@ -4,9 +4,6 @@ rows."""
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,8 @@ from jobs.pipeline.run.shard import find_shards
 from jobs.pipeline.scoring.config import EncoderConfig, MetricConfig
 from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked
 from masc_core.comparators import COMPARATORS
-from tests.commands import Run, description_of, rows_of
+from tests.commands import Run, description_of, here, rows_of
+from tests.comparators import TOYS
 from tests.pictures import painted
 from tests.pipeline.scoring.asking import metrics_of
 from tests.pipeline.scoring.small_scorer import small_scorer
@@ -29,18 +27,12 @@ DEMO = EncoderConfig(name_or_path="demo")
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COMPARATORS, "mean_colour", "tests.comparators.mean_colour:MeanColour")
-    monkeypatch.setitem(COMPARATORS, "tones", "tests.comparators.tones:Tones")
+    for name, where in TOYS.items():
+        monkeypatch.setitem(COMPARATORS, name, where)
 
 
 def evaluate(*words: str) -> Run:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.comparators.evaluate", *words],
-        capture_output=True,
-        text=True,
-        env={**os.environ},
-        check=False,
-    )
+    return here("evaluate", *words)
 
 
 def members(n: int) -> list[Member]:
@@ -153,7 +145,7 @@ def test_a_column_that_comes_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_asks_it_on_every_worker_and_asking_for_less_changes_nothing(
-    cluster_address: str, naflex_checkpoint: Path, tmp_path: Path, workers: int
+    joined_here: None, naflex_checkpoint: Path, tmp_path: Path, workers: int
 ) -> None:
     write_tar(tmp_path / "references-0.tar", [*reference("cat/0", 1), *reference("cat/1", 2)])
     for shard in range(3):
@@ -162,7 +154,7 @@ def test_a_run_asks_it_on_every_worker_and_asking_for_less_changes_nothing(
     words = [
         *(f"samples={tmp_path}/generations-*.tar", f"references={tmp_path}/references-*.tar"),
         *(f"run={tmp_path}/run", f"encoder.name_or_path={naflex_checkpoint}"),
-        *("encoder.max_num_patches=36", f"ray.address={cluster_address}"),
+        "encoder.max_num_patches=36",
         f"workers.count={workers}",
     ]
     done = evaluate(*words, "metric.extra=[mean_colour,tones]")

@@ -172,7 +172,7 @@ def test_a_sample_that_cannot_be_segmented_keeps_its_members_and_is_named(
     assert list(done.document["errors"]) == ["bad"]
     assert done.document["errors"]["bad"].startswith(reason)
     assert done.report.counts == RowCounts(ok=2, error=1)
-    assert done.report.first_error == f"bad: {done.document['errors']['bad']}"
+    assert done.report.first_error == ("bad", done.document["errors"]["bad"])
     assert {"a.mask.png", "z.mask.png"} <= set(names_in(done.path))
 
 

@@ -183,7 +183,7 @@ def _join_once(
     most_rows: int | None,
 ) -> _Totals:
     """Join rows as they are, of which `most_rows` come out at most; None averages them first."""
-    by_id = _have_ids(connection, baseline, candidate)
+    by_id = have_ids(connection, baseline, candidate)
     averages = most_rows is None
     of_baseline, of_candidate = (
         _keyed(side, columns, level, tag, by_id, averages) for side in (baseline, candidate)
@@ -260,7 +260,7 @@ def _count_keyed(connection: duckdb.DuckDBPyConnection, side: Side, tag: str) ->
     return n
 
 
-def _have_ids(connection: duckdb.DuckDBPyConnection, baseline: Side, candidate: Side) -> bool:
+def have_ids(connection: duckdb.DuckDBPyConnection, baseline: Side, candidate: Side) -> bool:
     """Whether prompts go by their ids: both models have some."""
     return all(
         connection.execute(
@@ -297,7 +297,7 @@ def score_sums(
     Several rows of one seed are one score, their mean, as in a pair; those without a seed are
     scores of their own.
     """
-    prompt = BY_ID if _have_ids(connection, side, side) else BY_TEXT
+    prompt = BY_ID if have_ids(connection, side, side) else BY_TEXT
     of_seeds, of_prompts = "", ""
     for i, value in enumerate(map(value_of, columns)):
         of_seeds += f", count({value}) AS n_{i}, sum({value}) AS s_{i}"

@@ -178,7 +178,7 @@ def suspicions_of_runs(
             text = f"{name} is {after[name]}, was {before[name]}"
             found.append(Suspicion("versions", text, before[name], after[name]))
     for by in ("device_name", "device"):
-        devices = [_devices(each, by) for each in (baseline, candidate)]
+        devices = [devices_of(each, by) for each in (baseline, candidate)]
         if all(devices):
             old, new = (", ".join(each) for each in devices)
             if old != new:
@@ -197,7 +197,7 @@ def _versions(run: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
-def _devices(run: Mapping[str, Any] | None, by: str) -> list[str]:
+def devices_of(run: Mapping[str, Any] | None, by: str = "device_name") -> list[str]:
     """What the workers that scored something computed on; none where one of them does not say.
 
     Args:

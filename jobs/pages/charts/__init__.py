@@ -1,0 +1,1 @@
+"""Where everything of a chart lies, in pixels; the template draws it."""
