@@ -6,12 +6,12 @@ import json
 import logging
 import sys
 from dataclasses import dataclass, replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from jobs.demo.dataset import MANIFEST, render_dataset
 from jobs.demo.world.subjects import SUBJECTS
+from jobs.pages.reporting import report
+from jobs.pages.settings import ReportConfig
 from jobs.pipeline.cluster.running import Outcome
 from jobs.pipeline.command.call import RECIPES, parse
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE
@@ -42,8 +42,8 @@ def demo(config: DemoConfig, as_json: bool) -> int:
     """Show what the scores tell, on six models whose truth is known; no download, no GPU.
 
     Renders photos of drawn subjects with exact masks, packs them into shards, scores them by two
-    workers with the small encoder in this package, and prints the leaderboard. A minute on two
-    cores.
+    workers with the small encoder in this package, prints the leaderboard and writes the page of
+    the run. A minute on two cores.
     """
     require_in_range(("concepts", config.concepts, 2, len(SUBJECTS)))
     out = Path(config.out).absolute()
@@ -61,7 +61,7 @@ def demo(config: DemoConfig, as_json: bool) -> int:
     except Incomplete as error:
         log.error("%s; the same call goes on from here", error)
         return EXIT_INCOMPLETE
-    page = _report(run)
+    page = report(ReportConfig(run=[run])).page
     _show(asked, outcome, page, as_json)
     if outcome.n_set_aside:
         log.error("shards were set aside (see failed/); the same call tries them again")
@@ -99,26 +99,11 @@ def _make_shards(out: Path, n_concepts: int) -> None:
     said.write_text(json.dumps(n_concepts))
 
 
-def _report(run: str) -> str | None:
-    """The path of the run's page; None where this installation makes none."""
-    if find_spec("jobs.pages") is None:
-        return None
-    reporting, settings = (
-        import_module("jobs.pages.reporting"),
-        import_module("jobs.pages.settings"),
-    )
-    return str(reporting.report(settings.ReportConfig(run=[run])).page)
-
-
-def _show(
-    asked: EvaluateConfig, outcome: Outcome[Summary], page: str | None, as_json: bool
-) -> None:
+def _show(asked: EvaluateConfig, outcome: Outcome[Summary], page: str, as_json: bool) -> None:
     """The result, on stdout, and where everything lies."""
     if as_json:
         document = {"run": asked.run, "page": page, **outcome.result.document()}
         sys.stdout.write(json.dumps(document) + "\n")
     else:
         print_leaderboard(outcome.result.model, asked.metric.extra, outcome.result.groups)
-    log.info("everything is in %s", asked.run)
-    if page is not None:
-        log.info("open %s", page)
+    log.info("everything is in %s; open %s", asked.run, page)

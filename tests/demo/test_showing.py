@@ -27,6 +27,8 @@ def test_it_renders_packs_and_scores_and_a_second_call_does_nothing_again(
     assert call(monkeypatch, f"out={out}", "concepts=2", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["run"] == str(out / "run")
+    assert told["page"] == str(out / "run" / "report" / "index.html")
+    assert "wrong_subject" in Path(told["page"]).read_text()
     assert told["counts"] == {"n": 24, "n_ok": 24, "n_skipped": 0, "n_error": 0}
     rows = rows_of(out / "run")
     models = {row["model"] for row in rows}
