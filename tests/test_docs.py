@@ -59,7 +59,9 @@ def test_a_data_set_of_ones_own_is_packed(tmp_path: Path) -> None:
 def test_a_gradient_raises_cp_and_pf_and_the_leak_tells_who_cheats(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows = {name: row for name, *row in runpy.run_path(str(EXAMPLES / "reward_loop.py"))["main"]()}
+    loop = EXAMPLES / "reward_loop.py"
+    assert len(loop.read_text().splitlines()) <= 60
+    rows = {name: row for name, *row in runpy.run_path(str(loop))["main"]()}
     cp, pf, leak = ({name: row[i] for name, row in rows.items()} for i in range(3))
     assert cp["by gradient"] - cp["start"] >= 0.05
     assert pf["by gradient"] - pf["start"] >= 0.02

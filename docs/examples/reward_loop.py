@@ -1,7 +1,4 @@
-"""MaSC as a reward: an image is moved by gradient, honestly and by cheating, side by side.
-
-`python docs/examples/reward_loop.py`: seconds on a CPU, by the demo's encoder and drawn pictures.
-"""
+"""MaSC as a reward: an image is moved by gradient, honestly and by cheating, side by side."""
 
 import numpy as np
 import torch
@@ -12,11 +9,10 @@ from jobs.demo.world.scenes import SCENES
 from jobs.demo.world.subjects import SUBJECTS
 from masc_core import Generation, MaSC
 
-SIZE = (192, 192)
 PROMPT, NOUN = "a striped blue cat on a sandy beach", "striped blue cat"
 
 
-def as_tensor(image: Image.Image) -> torch.Tensor:
+def as_tensor(image):
     return torch.from_numpy(np.array(image) / 255).float().permute(2, 0, 1)[None]
 
 
@@ -25,15 +21,12 @@ def climb(masc, image, mask, cat, honest, steps=12, rate=0.002):
     it; or, to cheat, of CP everywhere."""
     subject = torch.from_numpy(np.array(mask) > 0)
     for _ in range(steps):
-        image = image.detach().requires_grad_()
-        cp, pf = masc.reward(image, [mask], [PROMPT], [cat], [NOUN])
+        cp, pf = masc.reward(image.requires_grad_(), [mask], [PROMPT], [cat], [NOUN])
         [of_cp] = torch.autograd.grad(cp.sum(), image, retain_graph=True)
         [of_pf] = torch.autograd.grad(pf.sum(), image)
-        step = of_cp.sign()
-        if honest:
-            step = torch.where(subject, step, 0.2 * of_pf.sign())
-        image = (image + rate * step).clamp(0, 1)
-    return image.detach()
+        step = torch.where(subject, of_cp.sign(), 0.2 * of_pf.sign()) if honest else of_cp.sign()
+        image = (image + rate * step).clamp(0, 1).detach()
+    return image
 
 
 def main() -> list[tuple[str, float, float, float]]:
@@ -42,14 +35,14 @@ def main() -> list[tuple[str, float, float, float]]:
     scenes, rng = {scene.id: scene for scene in SCENES}, np.random.default_rng(0)
     cats = {subject.noun: subject for subject in SUBJECTS if subject.id.endswith("_cat")}
     right, wrong = cats[NOUN], cats["zigzag white cat"]
-    photo, photo_mask = render(right, scenes["bright_kitchen"], random_pose(rng), SIZE)
-    made, mask = render(wrong, scenes["sandy_beach"], random_pose(rng), SIZE)
+    photo, photo_mask = render(right, scenes["bright_kitchen"], random_pose(rng), (192, 192))
+    made, mask = render(wrong, scenes["sandy_beach"], random_pose(rng), (192, 192))
     cat = masc.encode_references([photo], [photo_mask])
     start, copied = as_tensor(made), as_tensor(photo)
     images = {
         "start": (start, mask),
-        "by gradient": (climb(masc, start, mask, cat, honest=True), mask),
-        "CP alone, everywhere": (climb(masc, start, mask, cat, honest=False), mask),
+        "by gradient": (climb(masc, start.clone(), mask, cat, honest=True), mask),
+        "CP alone, everywhere": (climb(masc, start.clone(), mask, cat, honest=False), mask),
         "half of the photo": (start.lerp(copied, 0.5), photo_mask),
         "the photo itself": (copied, photo_mask),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -39,12 +40,13 @@ def test_a_program_that_serves_is_refused(program: str, refusals: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "noted"),
     [
-        (LISTEN, "listens at ('127.0.0.1', 0)\n"),
+        (LISTEN, r"listens at \('127.0.0.1', 0\)\n"),
         (
             f"import subprocess, sys; subprocess.run([sys.executable, '-c', {LISTEN!r}])",
-            "listens at ('127.0.0.1', 0)\n",
+            r"listens at \('127.0.0.1', 0\)\n",
         ),
-        ("import ray; ray.init('local')", "starts gcs_server\n"),
+        # An older Ray, as 2.53, looks for ports first.
+        ("import ray; ray.init('local')", r"starts gcs_server\n|listens at \('', 0\)\n"),
     ],
 )
 def test_what_a_process_of_the_test_starts_is_refused(
@@ -52,7 +54,7 @@ def test_what_a_process_of_the_test_starts_is_refused(
 ) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "a test that is not marked `services` " in done.stderr
-    assert refusals.read_text() == noted
+    assert re.fullmatch(noted, refusals.read_text())
 
 
 def test_processes_that_serve_nobody_are_let_be(refusals: Path) -> None:
