@@ -22,6 +22,8 @@ ENV PATH=/opt/masc/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY masc_core masc_core
+# jobs/conf, which the package brings along, is a link to it.
+COPY conf conf
 COPY jobs jobs
 
 FROM build AS build-cpu
