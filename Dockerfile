@@ -23,6 +23,8 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY conf conf
 COPY masc_core masc_core
+# jobs/conf, which the package brings along, is a link to it.
+COPY conf conf
 COPY jobs jobs
 
 FROM build AS build-cpu

@@ -56,7 +56,7 @@ def main() -> int:
             place = context / source
             place.parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / source).is_dir():
-                shutil.copytree(ROOT / source, place)
+                shutil.copytree(ROOT / source, place, symlinks=True)
             else:
                 shutil.copy(ROOT / source, place)
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
