@@ -30,7 +30,8 @@ def on_files(files, config):
     """Add the pages that are not in docs/."""
     for path, name in ELSEWHERE.items():
         page = (ROOT / path).read_text(encoding="utf-8")
-        files.append(File.generated(config, name, content=linked(page)))
+        content = linked(page, Path(path).parent)
+        files.append(File.generated(config, name, content=content))
     files.append(File.generated(config, "commands.md", content=commands_page()))
     return files
 
@@ -40,10 +41,12 @@ def on_page_markdown(markdown, **_):
     return linked(markdown)
 
 
-def linked(page: str) -> str:
-    """The page with its links to other folders as the site has them."""
+def linked(page: str, folder: Path = Path("docs")) -> str:
+    """A page of a folder with its links to others as the site has them."""
     for path, name in ELSEWHERE.items():
-        page = re.sub(rf"\]\((?:\.\./)*{re.escape(path)}", f"]({name}", page)
+        # Beside it a page goes by its name alone.
+        beside = f"|{re.escape(Path(path).name)}" if Path(path).parent == folder else ""
+        page = re.sub(rf"\]\((?:(?:\.\./)*{re.escape(path)}{beside})(?=[)#])", f"]({name}", page)
     return re.sub(r"\]\((?:\.\./)*docs/", "](", page)
 
 

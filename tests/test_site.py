@@ -41,12 +41,14 @@ def test_every_page_is_in_the_navigation_and_nothing_else(pages: dict[str, Any])
 
 def test_every_link_leads_to_a_page_or_a_file(pages: dict[str, Any]) -> None:
     others = set(pages["ELSEWHERE"].values()) | {"commands.md"}
-    texts = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
-    texts |= {name: (ROOT / path).read_text() for path, name in pages["ELSEWHERE"].items()}
+    linked = pages["linked"]
+    texts = {path.name: linked(path.read_text()) for path in (ROOT / "docs").glob("*.md")}
+    for path, name in pages["ELSEWHERE"].items():
+        texts[name] = linked((ROOT / path).read_text(), Path(path).parent)
     broken = [
         f"{name}: {link}"
         for name, text in texts.items()
-        for link in LINK.findall(pages["linked"](text))
+        for link in LINK.findall(text)
         if link not in others and not (ROOT / "docs" / link).is_file()
     ]
     assert not broken
