@@ -21,6 +21,7 @@ RUN python3 -m venv /opt/masc
 ENV PATH=/opt/masc/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY conf conf
 COPY masc_core masc_core
 COPY jobs jobs
 
@@ -50,7 +51,7 @@ COPY --from=built /opt/masc /opt/masc
 COPY conf /home/masc/conf
 COPY --chmod=755 launch/on-nodes.sh /usr/local/bin/on-nodes
 COPY --chmod=755 launch/until-done.sh /usr/local/bin/until-done
-ENV PATH=/opt/masc/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/masc/bin:$PATH PYTHONUNBUFFERED=1 LOG_FORMAT=json
 USER 1001
 WORKDIR /home/masc
 ENTRYPOINT ["tini", "--"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import re
 import sys
 from contextlib import redirect_stdout
@@ -25,13 +26,14 @@ ELSEWHERE = {
 }
 """Pages that lie where they are needed, by what they are called in the site."""
 
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+
 
 def on_files(files, config):
     """Add the pages that are not in docs/."""
     for path, name in ELSEWHERE.items():
         page = (ROOT / path).read_text(encoding="utf-8")
-        content = linked(page, Path(path).parent)
-        files.append(File.generated(config, name, content=content))
+        files.append(File.generated(config, name, content=linked(page, posixpath.dirname(path))))
     files.append(File.generated(config, "commands.md", content=commands_page()))
     return files
 
@@ -41,13 +43,18 @@ def on_page_markdown(markdown, **_):
     return linked(markdown)
 
 
-def linked(page: str, folder: Path = Path("docs")) -> str:
-    """A page of a folder with its links to others as the site has them."""
-    for path, name in ELSEWHERE.items():
-        # Beside it a page goes by its name alone.
-        beside = f"|{re.escape(Path(path).name)}" if Path(path).parent == folder else ""
-        page = re.sub(rf"\]\((?:(?:\.\./)*{re.escape(path)}{beside})(?=[)#])", f"]({name}", page)
-    return re.sub(r"\]\((?:\.\./)*docs/", "](", page)
+def linked(page: str, folder: str = "docs") -> str:
+    """The page with its links to other folders as the site has them.
+
+    Args:
+        folder: where the page lies in the repository; "" is its root.
+    """
+
+    def in_site(found: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(folder, found[1]))
+        return f"]({ELSEWHERE.get(path, path.removeprefix('docs/'))}"
+
+    return LINK.sub(in_site, page)
 
 
 def commands_page(names: list[str] | None = None) -> str:

@@ -12,6 +12,10 @@
 # 1 after a command that did well. Nodes beside the first only lend a hand: 0 where RUN is done, else 3.
 set -uo pipefail
 
+if (($# < 2)) || ! command -v ray >/dev/null || ! command -v masc-eval >/dev/null; then
+    echo "on-nodes.sh RUN COMMAND..., where ray and masc-eval are on the PATH" >&2
+    exit 1
+fi
 run=$1
 shift
 : "${HEAD:?the first node\'s IP address}" "${NODES:?how many nodes there are}" "${RAY_AUTH_TOKEN:?}"

@@ -8,6 +8,10 @@
 # script is heeded: what it has called is let end, and is not called again.
 set -uo pipefail
 
+if (($# == 0)); then
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    exit 1
+fi
 stopped=
 trap 'stopped=yes' TERM INT
 for ((try = 1; ; try++)); do

@@ -44,7 +44,7 @@ def test_every_link_leads_to_a_page_or_a_file(pages: dict[str, Any]) -> None:
     linked = pages["linked"]
     texts = {path.name: linked(path.read_text()) for path in (ROOT / "docs").glob("*.md")}
     for path, name in pages["ELSEWHERE"].items():
-        texts[name] = linked((ROOT / path).read_text(), Path(path).parent)
+        texts[name] = linked((ROOT / path).read_text(), str(Path(path).parent))
     broken = [
         f"{name}: {link}"
         for name, text in texts.items()

@@ -196,7 +196,7 @@ def _lines_of_prompt(
     start, right_end = EDGE * DOTS_PER_INCH, (WIDTH - EDGE) * DOTS_PER_INCH
     lines: list[list[Word]] = [[]]
     at = start
-    for part in prompt_parts(row["prompt"] or "", row["text"] or ""):
+    for part in prompt_parts(row["prompt"] or "", row["text"]):
         for word in part.text.split():
             shown = "".join(char if char.isprintable() else " " for char in word)[:80]
             wide, space = _width(figure, shown), _width(figure, "n")

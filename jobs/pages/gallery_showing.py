@@ -216,7 +216,7 @@ def _figures(row: Mapping[str, Any], run: str) -> Figures:
     return Figures(
         *(row["key"], row["model"], row["concept"], run),
         "" if seed is None else str(seed),
-        prompt_parts(row["prompt"] or "", row["text"] or ""),
+        prompt_parts(row["prompt"] or "", row["text"]),
         scores,
         f"python -m jobs.explain {shlex.join(words)}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from jobs.pages.distributions import Distribution, select_distributions
 from jobs.pages.reasons import Reason, select_reasons
 from jobs.pages.tags import TagTable, select_tags
 from jobs.pipeline.errors import CallError, StorageError
+from jobs.pipeline.results.comparison.opening import models_of
 from jobs.pipeline.results.database import connected
 from jobs.pipeline.results.leaderboard import further_scores, ranked_models
 from jobs.pipeline.results.summary import MEMORY_LIMIT, Summary, check_columns, summary_of
@@ -58,6 +60,22 @@ def gather(scores: Scores, runs: Sequence[str], by: Sequence[str]) -> Figures:
     except duckdb.Error as error:
         # What went wrong in reading comes through DuckDB, which wraps it in errors of its own.
         raise StorageError(shown, reason_of(error)) from error
+
+
+def models_of_several(runs: Sequence[Scores]) -> list[str]:
+    """The models that more than one of the runs has, whose rows count as one model's.
+
+    Raises:
+        StorageError: a run cannot be read.
+    """
+
+    def models(source: str) -> list[str]:
+        with connected(MEMORY_LIMIT) as connection:
+            connection.execute(f"CREATE TEMP VIEW rows AS {source}")
+            return models_of(connection, "rows")
+
+    found = Counter(name for run in runs for name in run.select([]).query(models))
+    return [name for name, n in found.items() if n > 1]
 
 
 def _gather(scores: Scores, is_of_many: bool, by: Sequence[str], source: str) -> Figures:

@@ -102,6 +102,18 @@ def warnings(
     return [*said, *further]
 
 
+def of_several_runs(models: Sequence[str]) -> list[str]:
+    """That models of one name are one model here."""
+    if not models:
+        return []
+    named = ", ".join(map(shown, models[:MOST_NAMED]))
+    more = f" and {len(models) - MOST_NAMED} more" if len(models) > MOST_NAMED else ""
+    return [
+        f"more than one of the runs has {named}{more}: their rows count as one model's; baseline= "
+        "holds a run against another"
+    ]
+
+
 def board_notes(figures: Figures) -> list[str]:
     """Of the ranking."""
     rows = figures.summary.model.to_pylist()

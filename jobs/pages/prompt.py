@@ -16,16 +16,21 @@ class PromptPart:
     """Whether PF did not see it."""
 
 
-def prompt_parts(prompt: str, text: str) -> list[PromptPart]:
+def prompt_parts(prompt: str, text: str | None) -> list[PromptPart]:
     """The prompt in pieces, which together are it.
 
     Args:
         prompt: as it was.
-        text: what stripping left of it. Where that is no part of the prompt, nothing is struck out.
+        text: what stripping left of it. Where that is no part of the prompt, or not known, nothing
+            is struck out.
 
     >>> [part.text for part in prompt_parts("a cat and a dog", "and a dog") if part.is_stripped]
     ['a cat ']
+    >>> [part.is_stripped for part in prompt_parts("a cat", None)]
+    [False]
     """
+    if text is None:
+        return [PromptPart(prompt, False)]
     words, left = _words(prompt), _words(text)
     parts: list[PromptPart] = []
     matcher = difflib.SequenceMatcher(

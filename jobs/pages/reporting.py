@@ -24,7 +24,7 @@ from jobs.pages.data import data_of
 from jobs.pages.fiftyone import export_fiftyone
 from jobs.pages.gallery import OpenedRun, build_gallery
 from jobs.pages.gallery_items import Gallery
-from jobs.pages.gathering import Figures, gather
+from jobs.pages.gathering import Figures, gather, models_of_several
 from jobs.pages.heat import MOST_ROWS, heat
 from jobs.pages.rendering import render
 from jobs.pages.settings import PAGE, ReportConfig, check, gallery_of, place_of
@@ -157,6 +157,9 @@ def files_of(
     further = differences_from_summary(config.run, figures.summary)
     if history is not None:
         further += trend.strangers(history, config.run)
+    if len(runs) > 1:
+        shared = models_of_several([each.scores for each in _opened(config, scores)])
+        further += opening.of_several_runs(shared)
     gallery = _gallery(config, scores)
     content, said = page_of(figures, runs, judged, history, sections, gallery, further)
     counts = figures.summary.document()["counts"]

@@ -207,11 +207,23 @@ def load_masc(described: Mapping[str, Any], trust_remote_code: bool, what: str) 
     if differences := differing(here, {key: recorded[key] for key in here}):
         raise CallError(f"{what}: it was scored in another way than here: {differences[0]}")
     assert isinstance(masc.metric, MascScores)
+    _quieten()
     try:
         masc.metric.load()
     except (ImportError, OSError, ValueError, RuntimeError) as error:
         raise CallError(f"{what}: its encoder cannot be loaded: {reason_of(error)}") from error
     return masc.metric.masc
+
+
+def _quieten() -> None:
+    """What the library says of a checkpoint's files tells the reader of a page nothing."""
+    from masc_core.torchvision_compat import make_torchvision_importable
+
+    make_torchvision_importable()
+    from transformers.utils import logging as of_transformers
+
+    of_transformers.set_verbosity_error()
+    of_transformers.disable_progress_bar()
 
 
 def _settings(schema: type, found: object) -> Any:

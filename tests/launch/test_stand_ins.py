@@ -39,6 +39,12 @@ def test_what_was_not_done_and_what_was_killed_is_called_again(status: int, tmp_
     assert times_called(tmp_path, f"{status} {status} 4") == (3, 4)
 
 
+def test_no_command_is_a_wrong_call(tmp_path: Path) -> None:
+    ended = run([LAUNCH / "until-done.sh"], tmp_path)
+    assert ended.returncode == 1
+    assert "launch/until-done.sh COMMAND..." in ended.stderr
+
+
 def test_it_is_called_so_often_and_no_more(tmp_path: Path) -> None:
     assert times_called(tmp_path, "3 3 3 3", TRIES="3") == (3, 3)
 
@@ -109,6 +115,17 @@ def test_where_ray_does_not_start_it_is_to_be_called_again(ray: str, tmp_path: P
 
 def test_a_command_that_was_killed_is_to_be_called_again(tmp_path: Path) -> None:
     assert on_nodes(tmp_path, command="kill -KILL $$") == 3
+
+
+def test_without_ray_or_a_command_it_is_a_wrong_call(tmp_path: Path) -> None:
+    variables = {"HEAD": "127.0.0.1", "NODES": "1", "RAY_AUTH_TOKEN": "x"}
+    script = LAUNCH / "on-nodes.sh"
+    assert run([script, "here/run"], tmp_path, **variables).returncode == 1
+    bare = run(
+        ["/bin/bash", script, "here/run", "true"], tmp_path, PATH="/usr/bin:/bin", **variables
+    )
+    assert bare.returncode == 1
+    assert "where ray and masc-eval are on the PATH" in bare.stderr
 
 
 @pytest.mark.parametrize(("state", "status"), [("done", 0), ("incomplete", 3), ("died", 3)])
@@ -199,6 +216,12 @@ def test_slurm_does_not_requeue_what_was_cancelled(tmp_path: Path) -> None:
     ended, log = slurm(tmp_path, COMMAND="exit 3", JOB="COMPLETING")
     assert ended == 3
     assert REQUEUED not in log
+
+
+def test_slurm_does_not_requeue_where_the_environment_is_not_there(tmp_path: Path) -> None:
+    ended, said = slurm(tmp_path, PATH="/usr/bin:/bin", MASC_VENV=str(tmp_path / "nowhere"))
+    assert ended == 1
+    assert "no ray: submit from a checkout" in said
 
 
 def test_slurm_gives_up_in_the_end(tmp_path: Path) -> None:

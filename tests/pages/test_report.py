@@ -172,6 +172,12 @@ def test_several_runs_are_one_page_in_the_place_that_is_named(tmp_path: Path) ->
     data = runs.data_in(tmp_path / "page" / "index.html")
     assert data["columns"] == ["cp", "pf", "clip_i"]
     assert [row["n_clip_i"] for row in data["models"]] == [0, 3]
+    assert told["warnings"] == ["clip_i in 1 of 2 parts"]
+    twice = tmp_path / "c"
+    runs.write_run(twice, [{**rows[0], "model": "a"}])
+    done = runs.report(f"run=[{tmp_path}/a,{twice}]", "gallery=0", f"out={tmp_path}/two", "--json")
+    [warned] = [line for line in json.loads(done.stdout)["warnings"] if "of the runs" in line]
+    assert warned.startswith("more than one of the runs has a: their rows count as one model's")
 
 
 def test_a_summary_of_other_rows_is_named(tmp_path: Path) -> None:
