@@ -21,7 +21,6 @@ RUN python3 -m venv /opt/masc
 ENV PATH=/opt/masc/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY conf conf
 COPY masc_core masc_core
 # jobs/conf, which the package brings along, is a link to it.
 COPY conf conf

@@ -24,8 +24,10 @@ demo/made: jobs/render_demo.py jobs/demo/dataset.py $(wildcard jobs/demo/world/*
 	@$(BIN)/python -m jobs.pack manifest=demo/images/manifest.csv out=demo/shards shard_size=48 overwrite=true
 	@touch $@
 
-# A process a core, and a thread of torch a process: more would only wait for one another.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4
+# A thread of torch a process: more would only wait for one another. Tests that start Ray or a server wait a
+# good part of their time, so there is a process more than cores.
+PROCESSES := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(PROCESSES)
 
 quick: style ## lint, types, and the tests that start nothing and take no time
 	@$(MAKE) --no-print-directory --jobs=2 types quick-tests
