@@ -55,6 +55,7 @@ bench: $(VENV)/installed ## the figures of speed and memory; about 40 minutes on
 
 soak: $(VENV)/installed ## 25 minutes of runs in which workers, nodes, drivers and storage fail
 	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/pipeline/run/test_ledger.py
+	SOAK=1 $(BIN)/python -m pytest -q -k object_storage tests/jobs/test_nights_killed.py
 	@$(BIN)/python -m tests.soak
 
 gpu-check: $(VENV)/installed ## parity and speed on a machine with an NVIDIA GPU

@@ -32,6 +32,8 @@ OF_THE_CLOCK = ("judged", "run", "time")
 BETWEEN_STEPS = ("driver.json",)
 """What may be written in HOME at any time."""
 
+IS_SOAK = os.environ.get("SOAK") == "1"
+
 
 class Killed(BaseException):
     """Nothing catches it but what ends with the process."""
@@ -226,33 +228,40 @@ def test_on_object_storage_with_faults_the_history_is_that_of_a_quiet_night(
     tmp_path: Path,
 ) -> None:
     expected, written = quiet(str(tmp_path / "quiet"))
+    # The last thing written before the last row; `make soak` goes through every step after the
+    # first row, half a minute each, which is what faults make a call wait.
+    points = [len(written) - 1 - written[::-1].index("write")]
+    if IS_SOAK:
+        steps = [at for at, what in enumerate(written) if what in [step.name for step in STEPS]]
+        points += [at for at in steps if at > written.index("write_history")]
     with (
         s3_server() as server,
         FaultyProxy(server.port) as proxy,
         environment(client_environment(proxy.url)),
     ):
         server.filesystem().mkdir("nights")
-        at = len(written) - 1 - written[::-1].index("write")
-        with nights_at("s3://nights/killed") as nights:
-            fill(nights)
-            numbers = count()
-
-            def kill(what: str) -> None:
-                if next(numbers) == at:
-                    raise Killed(what)
-
-            proxy.add(
-                Rule(Fault.SLOW_DOWN, probability=0.03),
-                Rule(Fault.CUT, "GET", probability=0.03),
-                Rule(Fault.UNANSWERED, "PUT", "history.parquet", count=1),
-            )
-            with writes_watched(nights, kill), suppress(Killed):
-                nights.call(*WORDS)
-            leave_lease(nights)
-            statuses: list[int] = []
-            while len(statuses) < 5 and (not statuses or statuses[-1] == 3):
-                statuses.append(nights.call(*WORDS).returncode)
+        for at in points:
             proxy.clear()
-            assert statuses[-1] == 0
-            assert figures(nights) == expected
-        assert proxy.injected[Fault.UNANSWERED] == 1
+            with nights_at(f"s3://nights/killed-{at}") as nights:
+                fill(nights)
+                numbers = count()
+
+                def kill(what: str, numbers: Iterator[int] = numbers, at: int = at) -> None:
+                    if next(numbers) == at:
+                        raise Killed(what)
+
+                proxy.add(
+                    Rule(Fault.SLOW_DOWN, probability=0.03),
+                    Rule(Fault.CUT, "GET", probability=0.03),
+                    Rule(Fault.UNANSWERED, "PUT", "history.parquet", count=1),
+                )
+                with writes_watched(nights, kill), suppress(Killed):
+                    nights.call(*WORDS)
+                leave_lease(nights)
+                statuses: list[int] = []
+                while len(statuses) < 5 and (not statuses or statuses[-1] == 3):
+                    statuses.append(nights.call(*WORDS).returncode)
+                proxy.clear()
+                assert statuses[-1] == 0
+                assert figures(nights) == expected, f"killed after {written[at]}, number {at}"
+        assert proxy.injected[Fault.UNANSWERED] == len(points)
