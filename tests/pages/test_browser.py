@@ -85,6 +85,31 @@ def test_a_point_a_concept_is_drawn_on_demand(opened: Opened) -> None:
     assert opened.tab.locator("#scatter-concepts circle").count() == 0
 
 
+def test_what_is_chosen_is_in_the_address_and_comes_back_by_it(opened: Opened) -> None:
+    tab = opened.tab
+    tab.locator("#heat-column").select_option("pf")
+    tab.locator("#heat-order").select_option("high")
+    tab.get_by_label("Find a concept").fill("-0")
+    cells, shown = tab.url, opened.column("#heat", 1)
+    assert "#cells?score=pf&order=high&find=-0" in cells
+    tab.locator("#scatter-model").select_option(label=runs.LONG)
+    points, n_points = tab.url, tab.locator("#scatter-concepts circle").count()
+    assert "#points?concepts=" in points
+    tab.evaluate("location.hash = 'leaderboard'")
+    tab.locator("#scatter-model").select_option(label="no model")
+    tab.locator("#heat-column").select_option("cp")
+    tab.get_by_label("Find a concept").fill("")
+    for address in (cells, points):
+        tab.evaluate("hash => { location.hash = hash }", "#" + address.partition("#")[2])
+    tab.wait_for_function(
+        "n => document.querySelectorAll('#scatter-concepts circle').length === n", arg=n_points
+    )
+    assert opened.column("#heat", 1) == shown
+    assert tab.locator("#heat-column").input_value() == "pf"
+    tab.locator("#scatter-model").select_option(label="no model")
+    tab.get_by_label("Find a concept").fill("")
+
+
 def _outside(opened: Opened) -> int:
     found = re.search(r"; (\d+) lie outside", opened.tab.locator("#scatter-said").inner_text())
     return int(found[1]) if found else 0

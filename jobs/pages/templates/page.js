@@ -167,6 +167,7 @@
   const concepts = data.concepts.concept;
   const columns = Object.keys(data.cells.means);
   const meanOf = (column) => data.concepts[`${column}_mean`];
+  const ORDERS = ["low", "high", "spread", "name"];
   const heat = { column: "cp", order: "low", wanted: "", first: 0, shown: data.heat.shown };
 
   function level(column, value) {
@@ -227,6 +228,17 @@
   function changeHeat(change) {
     Object.assign(heat, { first: 0 }, change);
     drawHeat();
+    remember("cells", { score: heat.column, order: heat.order, find: heat.wanted, from: heat.first });
+  }
+  function showHeat(asked) {
+    const column = columns.includes(asked.get("score")) ? asked.get("score") : heat.column;
+    const order = ORDERS.includes(asked.get("order")) ? asked.get("order") : heat.order;
+    Object.assign(heat, { column, order, wanted: asked.get("find") || "", first: Number(asked.get("from")) || 0 });
+    byId("heat-column").value = heat.column;
+    byId("heat-order").value = heat.order;
+    byId("find-concept").value = heat.wanted;
+    drawHeat();
+    byId("heat").closest("section").scrollIntoView();
   }
   if (byId("heat")) {
     byId("heat-column").append(...columns.filter((column) => data.cells.means[column].some((row) => row.some((value) => value !== null))).map((column) => make("option", { value: column }, titleOf(column))));
@@ -236,7 +248,7 @@
     byId("heat-column").addEventListener("change", (event) => changeHeat({ column: event.target.value }));
     byId("heat-order").addEventListener("change", (event) => changeHeat({ order: event.target.value }));
     byId("find-concept").addEventListener("input", (event) => changeHeat({ wanted: event.target.value.trim() }));
-    byId("heat-back").addEventListener("click", () => changeHeat({ first: heat.first - ROWS }));
+    byId("heat-back").addEventListener("click", () => changeHeat({ first: Math.max(0, heat.first - ROWS) }));
     byId("heat-on").addEventListener("click", () => changeHeat({ first: heat.first + ROWS }));
     drawHeat();
   }
@@ -268,10 +280,25 @@
   const choice = byId("scatter-model");
   if (choice) {
     choice.append(...data.models.map((model, row) => make("option", { value: String(row) }, named(model.model))));
-    choice.addEventListener("change", () => drawConcepts(choice.value === "" ? null : Number(choice.value)));
+    choice.addEventListener("change", () => {
+      const row = choice.value === "" ? null : Number(choice.value);
+      drawConcepts(row);
+      remember("points", { concepts: row === null ? "" : data.models[row].model ?? "" });
+    });
+  }
+  function showPoints(asked) {
+    const row = data.models.findIndex((model) => (model.model ?? "") === asked.get("concepts"));
+    choice.value = row < 0 ? "" : String(row);
+    drawConcepts(row < 0 ? null : row);
+    choice.closest("section").scrollIntoView();
   }
 
-  // Views behind links: #model=NAME, #concept=NAME.
+  // Views behind links: #model=NAME, #concept=NAME; #cells?score=NAME..., #points?concepts=MODEL.
+
+  /** The address leads to what is shown now. */
+  function remember(view, choices) {
+    history.replaceState(null, "", `#${view}?${new URLSearchParams(choices)}`);
+  }
 
   function overlapping(model, column) {
     const low = model[`${column}_ci_low`], high = model[`${column}_ci_high`];
@@ -338,6 +365,8 @@
   };
   function follow() {
     const detail = byId("detail");
+    const chosen = /^#(cells|points)\?(.*)$/s.exec(location.hash);
+    if (chosen && byId("heat")) ({ cells: showHeat, points: showPoints })[chosen[1]](new URLSearchParams(chosen[2]));
     const match = /^#(model|concept)=(.*)$/s.exec(location.hash);
     detail.hidden = !match;
     if (!match) return;
