@@ -160,6 +160,11 @@ def run_shard_job(
             raise Incomplete(str(error) or "interrupted") from error
 
 
+def _told(progress: Progress, enough: Enough | None) -> Mapping[str, Any]:
+    """What a heartbeat says."""
+    return {**progress.document(), **(enough.described(0) if enough is not None else {})}
+
+
 def _early(
     task: Task[Result],
     run: RunDirectory,
@@ -221,7 +226,7 @@ def _driven(
         Series(redact(run.url), len(to_do)) as series,
         ExitStack() as stack,
     ):
-        lease.told = progress.document
+        lease.told = partial(_told, progress, enough)
         watchers: list[Watcher] = [progress, series]
         asking = None
         if enough is not None:
