@@ -1,4 +1,4 @@
-"""`jobs.evaluate baseline=RUN early=true`: real shards on workers, ended when the verdict stands."""
+"""`jobs.evaluate baseline=RUN early=true`: real shards, ended when the verdict stands."""
 
 from __future__ import annotations
 
