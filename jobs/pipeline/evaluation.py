@@ -120,11 +120,20 @@ def evaluate(config: EvaluateConfig, against: Sequence[CompareConfig] = ()) -> O
         against = [comparing(config), *against]
     if config.segmenter.name is not None:
         # What is wrong with the scoring is said before hours of segmenting.
-        Scoring(config).look()
+        scoring = Scoring(config)
+        scoring.look()
+        _gate(scoring, config, against)
         config = with_masks(config)
     scoring = Scoring(config)
-    gate = Gate(against, config.run, scoring.shards) if against else None
+    gate = _gate(scoring, config, against)
     return run_shard_job(scoring, run, config.workers, config.ray, config.limits, gate)
+
+
+def _gate(
+    scoring: Scoring, config: EvaluateConfig, against: Sequence[CompareConfig]
+) -> Gate | None:
+    """What may end the run early; None where it is held against nothing."""
+    return Gate(against, config.run, scoring.shards, scoring.columns) if against else None
 
 
 def dry_run(config: EvaluateConfig) -> Look:

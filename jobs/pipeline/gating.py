@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,12 +51,19 @@ KEYS = ("model", "concept", "status", "prompt_id", "prompt", "seed")
 class Gate:
     """Looks at a run's parts, and knows when no more of them are needed. A `cluster.Enough`."""
 
-    def __init__(self, against: Sequence[CompareConfig], run: str, shards: Sequence[Shard]) -> None:
+    def __init__(
+        self,
+        against: Sequence[CompareConfig],
+        run: str,
+        shards: Sequence[Shard],
+        columns: Collection[str] = (),
+    ) -> None:
         """Read the baselines.
 
         Args:
             against: how the run is held against each baseline; all have to be decided.
             shards: all that the run is of.
+            columns: that a part has to have before it is looked at, beside those that are gated.
 
         Raises:
             CallError: a baseline is none, or nothing is gated.
@@ -68,6 +75,7 @@ class Gate:
         random.Random(SEED).shuffle(order)
         self._order = order
         self._place = {shard.id: place for place, shard in enumerate(order)}
+        self._columns = frozenset(columns)
         self._tables: list[pa.Table] = []
         """Of the first shards, as many as were looked at."""
         self._looks: list[dict[str, Any]] = []
@@ -116,7 +124,7 @@ class Gate:
         if part is None or part.table is None or part.footer.source != shard.source:
             return None
         columns = [*KEYS, *dict.fromkeys(c for side in self._sides for c in side.scores)]
-        if not set(columns) <= set(part.table.column_names):
+        if not self._columns.union(columns) <= set(part.table.column_names):
             return None  # a further pass is to bring them
         return part.table.select(columns).replace_schema_metadata(None)
 
@@ -173,14 +181,14 @@ class _Baseline:
             if not opened.n_parts_with(column):
                 raise CallError(f"baseline={self.shown}: no column {column!r}, which is gated")
         self._parts = opened.parts
-        self._rows = opened.select([*KEYS, *self.scores]).table()
+        self._rows = opened.select([*KEYS, *self.scores]).table()  # of all its models as yet
         self._rules = EarlyRules(
             *(self.rules.gate, self.rules.lower_is_better),
             *(self.rules.confidence, self.rules.min_concepts),
         )
         self._model = self._only_model()
-        own = self._rows.filter(pc.equal(self._rows["model"], self._model))
-        self._counts = Counter(own["concept"].to_pylist())
+        self._rows = self._rows.filter(pc.equal(self._rows["model"], self._model))
+        self._counts = Counter(filter(None, self._rows["concept"].to_pylist()))
         self.n_concepts = len(self._counts)
 
     def require_same_way(self, run: str) -> None:
@@ -196,7 +204,7 @@ class _Baseline:
     def look(self, rows: pa.Table) -> tuple[Look, list[str]]:
         """What these rows of the candidate say, and the concepts that count."""
         counts = Counter(rows["concept"].to_pylist())
-        whole = [name for name, n in self._counts.items() if name and counts[name] >= n]
+        whole = [name for name, n in self._counts.items() if counts[name] >= n]
         with connected(MEMORY_LIMIT) as connection:
             for view, table in (("baseline", self._rows), ("candidate", rows)):
                 connection.register(
@@ -229,8 +237,3 @@ class _Baseline:
                 f"{', '.join(models) or 'none'}; name baseline_model="
             )
         return named or models[0]
-
-
-def looks_against(early: Mapping[str, Any], against: str) -> list[Mapping[str, Any]]:
-    """The looks of `run.json`'s record at one baseline, in order."""
-    return [each for each in early.get("looks", []) if each.get("against") == against]

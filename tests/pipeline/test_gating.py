@@ -129,6 +129,15 @@ def test_a_concept_counts_when_it_has_as_many_rows_as_the_baseline_has_of_it(
     assert [each["concepts"] for each in early(gate)["looks"]] == [1, 3, 5, 7, 9]
 
 
+def test_a_part_that_is_to_gain_a_column_is_not_looked_at_yet(
+    runs: tuple[CompareConfig, Path],
+) -> None:
+    commit(runs[1], range(N_SHARDS), drop=8 * MARGIN)
+    waiting = Gate([runs[0]], str(runs[1]), shards_of(runs[1]), {"cp", "clip_i"})
+    assert not waiting.is_enough()
+    assert Gate([runs[0]], str(runs[1]), shards_of(runs[1]), {"cp", "pf"}).is_enough()
+
+
 def test_no_difference_stands_only_once_all_columns_say_so(
     runs: tuple[CompareConfig, Path],
 ) -> None:
