@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 SEED = 0
 """Of the order of shards."""
+SHARDS_WITHOUT_A_CONCEPT = 5
+"""After so many it is said that shards are not packed by concept."""
 KEYS = ("model", "concept", "status", "prompt_id", "prompt", "seed")
 """What rows are paired by."""
 
@@ -143,6 +145,12 @@ class Gate:
                         for column, each in found.intervals.items()
                     },
                 }
+            )
+        if len(self._tables) == SHARDS_WITHOUT_A_CONCEPT and not any(whole for _, whole in seen):
+            log.warning(
+                "no concept has all the rows that the baseline has of it after %d of %d shards, so "
+                "little is decided early; jobs.pack by=concept keeps a concept's samples together",
+                *(len(self._tables), len(self._order)),
             )
         verdicts = [found.verdict for found, _ in seen if found.verdict is not None]
         if len(verdicts) < len(seen):

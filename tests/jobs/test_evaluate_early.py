@@ -14,7 +14,7 @@ from tests.shards import generation, reference, write_tar
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 N_SHARDS = 24
-EARLY = ("early=true", "gate.margins.pf=null", "gate.margins.cp=0.01", "gate.min_concepts=4")
+EARLY = ("early=true", "gate.margins.pf=null", "gate.margins.cp=0.01")
 
 
 def write_shards(folder: Path, drawn_as: Callable[[int], int]) -> None:
@@ -77,7 +77,7 @@ def test_a_bad_model_is_ended_early_and_stays_so_until_all_of_it_is_asked_for(
     assert described["state"] == "early"
     found = described["early"]
     assert found["verdict"] == "regressed"
-    assert 4 <= found["n_concepts"] == len(found["shards"]) < N_SHARDS
+    assert 10 <= found["n_concepts"] == len(found["shards"]) < N_SHARDS
     parts = set(run.glob("scores/*.parquet"))
     assert len(parts) == N_SHARDS - found["n_shards_not_done"] < N_SHARDS
     assert "stopped early" in (run / "summary" / "leaderboard.md").read_text()

@@ -129,6 +129,15 @@ def test_a_concept_counts_when_it_has_as_many_rows_as_the_baseline_has_of_it(
     assert [each["concepts"] for each in early(gate)["looks"]] == [1, 3, 5, 7, 9]
 
 
+def test_shards_without_whole_concepts_are_told_of(
+    runs: tuple[CompareConfig, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    gate, order = gate_of(runs), in_order(runs)
+    commit(runs[1], order[:5], drop=8 * MARGIN, n_rows=PROMPTS - 1)
+    assert not gate.is_enough()
+    assert "after 5 of 20 shards, so little is decided early" in caplog.text
+
+
 def test_a_part_that_is_to_gain_a_column_is_not_looked_at_yet(
     runs: tuple[CompareConfig, Path],
 ) -> None:

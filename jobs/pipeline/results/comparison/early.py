@@ -30,6 +30,11 @@ FORESEEN = 0.9
 """How surely the whole night's verdict is to be the one that a night stops with."""
 
 
+LEAST_CONCEPTS = 10
+"""Fewer are never enough: the boundary is asymptotic, and by simulation looks from 4 normal concepts
+on make 8 % of false `regressed`, from 2 on 11 %."""
+
+
 @dataclass(frozen=True)
 class EarlyRules:
     """How it is decided whether a night may stop."""
@@ -46,9 +51,14 @@ class EarlyRules:
         return first_level(self.confidence, len(self.margins))
 
     @property
+    def enough(self) -> int:
+        """Concepts before which nothing is decided."""
+        return max(LEAST_CONCEPTS, self.min_concepts)
+
+    @property
     def r(self) -> float:
         """Intervals are narrowest where a clear night is to stop: as soon as it may."""
-        return tuned(self.level, max(2, self.min_concepts))
+        return tuned(self.level, self.enough)
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def look(means: Mapping[str, np.ndarray], n_concepts: int, rules: EarlyRules) ->
     running = {column: running_estimate(each, rules.r) for column, each in means.items()}
     intervals = {column: each.interval(rules.level) for column, each in running.items()}
     concepts = min(each.concepts for each in running.values())
-    verdict = _verdict(running, rules)
+    verdict = _verdict(running, rules) if concepts >= rules.enough else Verdict.UNDECIDED
     stands = (
         verdict is not Verdict.UNDECIDED
         and verdict is _foreseen(running, n_concepts, rules)

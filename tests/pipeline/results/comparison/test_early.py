@@ -22,6 +22,12 @@ def test_a_large_drop_stands_as_soon_as_there_are_enough_concepts() -> None:
     assert look(enough, 40, RULES).verdict is Verdict.REGRESSED
 
 
+def test_ten_concepts_are_the_least_whatever_is_asked_for() -> None:
+    rules = EarlyRules({"cp": 1.0}, min_concepts=2)
+    assert look({"cp": ALTERNATING[:9] - 8}, 40, rules).verdict is None
+    assert look({"cp": ALTERNATING[:10] - 8}, 40, rules).verdict is Verdict.REGRESSED
+
+
 def test_one_column_that_regressed_is_enough_and_one_that_did_not_is_not() -> None:
     noise = 40 * ALTERNATING
     assert look({"cp": ALTERNATING - 8, "pf": noise}, 40, RULES).verdict is Verdict.REGRESSED
