@@ -81,7 +81,7 @@ def test_a_bad_model_is_ended_early_and_stays_so_until_all_of_it_is_asked_for(
     parts = set(run.glob("scores/*.parquet"))
     assert len(parts) == N_SHARDS - found["n_shards_not_done"] < N_SHARDS
     assert "stopped early" in (run / "summary" / "leaderboard.md").read_text()
-    assert "regressed stands" in here("status", f"run={run}").stdout
+    assert "the night's verdict: regressed" in here("status", f"run={run}").stdout
 
     # A kill just before a commit: the same call stops at the same place, with the same verdict.
     (run / "scores" / f"{found['shards'][-1]}.parquet").unlink()

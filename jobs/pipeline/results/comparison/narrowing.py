@@ -58,7 +58,7 @@ def in_words(narrowing: Narrowing) -> str:
     seen = f"{narrowing.concepts[-1]:,} concepts"
     if low is None or mean is None or high is None:
         return f"{narrowing.column} not known after {seen}"
-    verdict = f", {narrowing.verdict} stands" if narrowing.verdict else ""
+    verdict = f"; the night's verdict: {narrowing.verdict}" if narrowing.verdict else ""
     return (
         f"{narrowing.column} {mean:+.4f} [{low:+.4f}, {high:+.4f}] after {seen}, margin "
         f"{narrowing.margin:g}{verdict}"

@@ -36,7 +36,8 @@ def test_each_baseline_and_column_has_its_looks_in_order() -> None:
 def test_the_last_look_in_words() -> None:
     first, second = narrowings(DESCRIBED)
     assert in_words(first) == (
-        "cp -0.3000 [-0.5000, -0.1000] after 6 concepts, margin 0.05, regressed stands"
+        "cp -0.3000 [-0.5000, -0.1000] after 6 concepts, margin 0.05; "
+        "the night's verdict: regressed"
     )
     assert in_words(second).endswith("after 4 concepts, margin 0.05")
 
