@@ -31,8 +31,8 @@ FORESEEN = 0.9
 
 
 LEAST_CONCEPTS = 10
-"""Fewer are never enough: the boundary is asymptotic. By simulation, looks from 4 normal concepts on
-make 8 % of false `regressed`, and from 2 on 11 %."""
+"""Fewer are never enough: the boundary is asymptotic. By simulation, looks from 4 normal concepts
+on make 8 % of false `regressed`, and from 2 on 11 %."""
 
 
 @dataclass(frozen=True)
