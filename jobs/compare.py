@@ -7,20 +7,17 @@ import logging
 import sys
 
 from jobs.pipeline.command.call import run_command
-from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_REGRESSED, EXIT_UNDECIDED
-from jobs.pipeline.comparison import CompareConfig, Judged, compare
+from jobs.pipeline.command.exit_status import EXIT_DONE
+from jobs.pipeline.comparison import EXITS, CompareConfig, Judged, compare
 from jobs.pipeline.results.comparison.document import document
 from jobs.pipeline.results.comparison.junit import junit
 from jobs.pipeline.results.comparison.markdown import markdown
 from jobs.pipeline.results.comparison.terminal import print_comparisons
-from jobs.pipeline.results.comparison.verdict import Verdict
 from jobs.pipeline.results.comparison.wording import headline
 from jobs.pipeline.storage.filesystem import refuse_for_results
 from jobs.pipeline.storage.writing import write_files
 
 log = logging.getLogger(__name__)
-
-EXITS = {Verdict.REGRESSED: EXIT_REGRESSED, Verdict.UNDECIDED: EXIT_UNDECIDED}
 
 
 def compare_command(config: CompareConfig, as_json: bool) -> int:

@@ -19,9 +19,11 @@ from jobs.pipeline.cluster.running import Outcome
 from jobs.pipeline.command.call import run_command
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_TOO_MANY_ERRORS
 from jobs.pipeline.command.messages import print_lines
+from jobs.pipeline.comparison import EXITS, Judged, compare
 from jobs.pipeline.dry_run import Look, lines_of
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
-from jobs.pipeline.evaluation import EvaluateConfig, dry_run, evaluate
+from jobs.pipeline.evaluation import EvaluateConfig, comparing, dry_run, evaluate
+from jobs.pipeline.results.comparison.terminal import print_comparisons
 from jobs.pipeline.results.leaderboard import further_scores, print_leaderboard
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.scoring.warnings import CURES
@@ -37,6 +39,9 @@ def evaluate_command(config: EvaluateConfig, as_json: bool) -> int:
     Every GPU of the Ray cluster (or the CPU, without one) takes a worker. Results go to RUN: one
     row a sample in scores/, tables per model and concept in summary/. The same call again goes on
     where it stopped.
+
+    With baseline=RUN early=true it is held against that run after each shard, and stops as soon as
+    the verdict stands; exit status then 4 regressed, 5 undecided by all of it.
     """
     if config.dry_run:
         return _show_look(dry_run(config), config, as_json)
@@ -45,8 +50,9 @@ def evaluate_command(config: EvaluateConfig, as_json: bool) -> int:
     except Incomplete as error:
         log.error("%s; the same call goes on from here", error)
         return EXIT_INCOMPLETE
-    _show(config, outcome, as_json)
-    status = _verdict(config, outcome)
+    judged = compare(comparing(config)) if config.early and not outcome.is_incomplete else None
+    _show(config, outcome, as_json, judged)
+    status = _verdict(config, outcome, judged)
     return status if not config.report or _has_page(config) else EXIT_INCOMPLETE
 
 
@@ -61,19 +67,25 @@ def _show_look(look: Look, config: EvaluateConfig, as_json: bool) -> int:
     return EXIT_DONE
 
 
-def _show(config: EvaluateConfig, outcome: Outcome[Summary], as_json: bool) -> None:
+def _show(
+    config: EvaluateConfig, outcome: Outcome[Summary], as_json: bool, judged: Judged | None
+) -> None:
     """The result, on stdout."""
     summary = outcome.result
     if not as_json:
         known = further_scores(summary.model)
         further = [name for name in config.metric.extra if name in known]
         print_leaderboard(summary.model, further, summary.groups)
+        if judged is not None:
+            print_comparisons(judged.comparisons, judged.rules, judged.unmatched)
         return
     run = redact(absolute(config.run))
     document = {
         "run": run,
         "n_shards_set_aside": outcome.n_set_aside,
         "n_shards_left": outcome.n_left,
+        "n_shards_not_needed": outcome.n_not_needed,
+        "verdict": None if judged is None else judged.verdict,
         **summary.document(),
     }
     sys.stdout.write(json.dumps(document) + "\n")
@@ -90,7 +102,7 @@ def _has_page(config: EvaluateConfig) -> bool:
     return True
 
 
-def _verdict(config: EvaluateConfig, outcome: Outcome[Summary]) -> int:
+def _verdict(config: EvaluateConfig, outcome: Outcome[Summary], judged: Judged | None) -> int:
     """The exit status, said."""
     counts = outcome.result.counts
     log.info(
@@ -113,6 +125,14 @@ def _verdict(config: EvaluateConfig, outcome: Outcome[Summary]) -> int:
     if outcome.n_set_aside:
         log.error("shards were set aside (see failed/); the same call tries them again")
         return EXIT_INCOMPLETE
+    if outcome.n_not_needed:
+        log.info(
+            "stopped early: %d shards were not needed; early=false goes on to the end",
+            outcome.n_not_needed,
+        )
+    if judged is not None and judged.verdict in EXITS:
+        log.error("%s against the baseline", judged.verdict)
+        return EXITS[judged.verdict]
     if counts.n_error > config.limits.max_error_rate * counts.n:
         log.error(
             "%d of %d samples could not be scored, more than limits.max_error_rate=%g allows; "

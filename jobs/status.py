@@ -14,6 +14,7 @@ from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.messages import print_lines
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.results.comparison.narrowing import in_words, narrowings, picture
 from jobs.pipeline.status import Standing, status_of_home, status_of_run
 
 WATCH = "--watch"
@@ -82,6 +83,9 @@ def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
 
 def _of_run(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "shards", f"{found['n_parts']:,} of {found['n_shards'] or '?'} are committed"
+    for each in narrowings(found):
+        yield "gate", in_words(each)
+        yield from (("", text) for text in picture(each))
     progress = found["progress"]
     if progress:
         samples, workers = progress["samples"], progress["workers"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,12 +19,14 @@ from jobs.nightly import nightly_command
 from jobs.pipeline import judging, nightly
 from jobs.pipeline.cluster.running import Outcome
 from jobs.pipeline.command.call import run_command
+from jobs.pipeline.comparison import CompareConfig
 from jobs.pipeline.errors import Incomplete
 from jobs.pipeline.evaluation import EvaluateConfig
 from jobs.pipeline.nightly_settings import NightlyConfig
 from jobs.pipeline.nights.history import History, Row
 from jobs.pipeline.results.summary import Summary, summarise_run
 from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.early import EarlyEnd
 from jobs.pipeline.run.rows import SCORES_SCHEMA
 from tests.commands import Run
 from tests.pipeline.results.test_summary import write_part
@@ -43,6 +45,8 @@ class Nights:
     """A folder, or a URL."""
     scored: list[str] = field(default_factory=list)
     """Checkpoints, each as often as it was scored."""
+    against: dict[str, list[str]] = field(default_factory=dict)
+    """By checkpoint, the runs that it was to be decided early against."""
 
     @property
     def home(self) -> str:
@@ -93,10 +97,13 @@ class Nights:
         fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         fs.pipe_file(path, content)
 
-    def evaluate(self, config: EvaluateConfig) -> Outcome[Summary]:
+    def evaluate(
+        self, config: EvaluateConfig, against: Sequence[CompareConfig] = ()
+    ) -> Outcome[Summary]:
         """In the place of the real one."""
         name = config.run.rpartition("/")[2]
         self.scored.append(name)
+        self.against[name] = [each.baseline.rpartition("/")[2] for each in against]
         fs, pattern = fsspec.core.url_to_fs(config.samples[0])
         fs.invalidate_cache()
         [shard] = fs.glob(pattern)
@@ -109,7 +116,11 @@ class Nights:
             SUMMARIES[known] = summarise_run(config.run)
         run = RunDirectory(config.run)
         workers = [{"device": "cpu", "waiting": 1.0, "scoring": 2.0, "commit": 0.5, "idle": 0.5}]
-        run.describe({"state": "done", "seconds": 5.0, "workers": workers, "fingerprint": {"a": 1}})
+        described = {"seconds": 5.0, "workers": workers, "fingerprint": {"a": 1}}
+        # Of what is asked to be decided early, the first ten concepts are enough.
+        end = EarlyEnd("same", [f"c{g:02d}" for g in range(10)], 12, ["part"], 12, 2)
+        early = {"state": "early", "early": end.document()} if against else {"state": "done"}
+        run.describe({**described, **early})
         return Outcome(SUMMARIES[known])
 
 

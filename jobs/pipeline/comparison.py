@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from jobs.pipeline.command.exit_status import EXIT_REGRESSED, EXIT_UNDECIDED
 from jobs.pipeline.command.settings import require_in_range, require_one_of, section, setting, table
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.results.comparison.comparing import (
@@ -36,12 +38,16 @@ from jobs.pipeline.results.comparison.suspicions import (
 from jobs.pipeline.results.comparison.tags import tag_expression
 from jobs.pipeline.results.comparison.verdict import Verdict, worst
 from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.early import EarlyEnd, early_end
 from jobs.pipeline.run.scores import Scores
 from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.storage.redaction import redact
 
 MOST = 1e9
 """Of a margin or a limit: what is more is a slip of the hand, and prints as no number."""
+
+EXITS = {Verdict.REGRESSED: EXIT_REGRESSED, Verdict.UNDECIDED: EXIT_UNDECIDED}
+"""The exit statuses of verdicts that a scheduler should stop at."""
 
 GATE = {"cp": 0.005, "pf": 0.005}
 
@@ -95,10 +101,14 @@ def compare(config: CompareConfig) -> Judged:
     }
     _check_columns(opened, rules)
     described = {run: RunDirectory(run).read_description() for run in opened}
+    ends = {run: _early_end(run, described[run]) for run in opened}
+    _refuse_early(config, ends)
     evidence: list[Evidence] = []
     unmatched: dict[str, list[str]] = {"baseline": [], "candidate": []}
     for candidate in config.candidate or [config.baseline]:
-        before, after = opened[config.baseline], opened[candidate]
+        before, after, end = opened[config.baseline], opened[candidate], ends[candidate]
+        if end is not None:
+            after = _decided_on(after, end)
         different = differing_ways(before.parts, after.parts, rules.columns)
         if different and not config.allow_different:
             raise CallError(
@@ -108,8 +118,41 @@ def compare(config: CompareConfig) -> Judged:
         of_runs = [Suspicion("fingerprint", text) for text in different]
         of_runs += suspicions_of_runs(described[config.baseline], described[candidate])
         ask = partial(_gather_run, config, candidate, rules, of_runs, unmatched)
-        evidence += ask_both(_narrowed(before, rules), _narrowed(after, rules), ask)
+        concepts = None if end is None else end.concepts
+        evidence += ask_both(_narrowed(before, rules), _narrowed(after, rules), ask, concepts)
     return Judged(judge(evidence, rules), rules, unmatched)
+
+
+def _early_end(run: str, described: Mapping[str, Any] | None) -> EarlyEnd | None:
+    try:
+        return early_end(described)
+    except ValueError as error:
+        raise CallError(f"run={redact(run)}: run.json {error}") from error
+
+
+def _refuse_early(config: CompareConfig, ends: Mapping[str, EarlyEnd | None]) -> None:
+    """What was not scored to the end is nothing to hold others against."""
+    end = ends[config.baseline]
+    if end is not None:
+        raise CallError(
+            f"baseline={redact(config.baseline)}: {end}, so it is no baseline; the call that made "
+            "it, with early=false, goes on to the end"
+        )
+
+
+def _decided_on(scores: Scores, end: EarlyEnd) -> Scores:
+    """The parts that a run had looked at when it stopped early: the verdict is about these.
+
+    Raises:
+        CallError: one of them is gone.
+    """
+    shards = set(end.shards)
+    if missing := shards - {part.shard_id for part in scores.parts}:
+        raise CallError(
+            f"candidate={scores.parts[0].run}: {end}, and its part {min(missing)} is gone since; "
+            "call jobs.evaluate again"
+        )
+    return scores.without(part for part in scores.parts if part.shard_id not in shards)
 
 
 def rules_of(config: CompareConfig) -> Rules:

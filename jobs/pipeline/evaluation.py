@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jobs.pipeline.cluster.config import (
@@ -12,9 +13,13 @@ from jobs.pipeline.cluster.config import (
 )
 from jobs.pipeline.cluster.running import Outcome, run_shard_job
 from jobs.pipeline.command.settings import require_in_range, section, setting, table
+from jobs.pipeline.comparison import GATE, CompareConfig, rules_of
 from jobs.pipeline.dry_run import Look, look_at
 from jobs.pipeline.errors import CallError
+from jobs.pipeline.gating import Gate
 from jobs.pipeline.masks_first import FirstSegmenterConfig, check_segmenter, with_masks
+from jobs.pipeline.results.comparison.comparing import LOWER_IS_BETTER, Rules
+from jobs.pipeline.results.comparison.pairing import AUTO
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.scoring.config import ComparatorConfig, EncoderConfig, MetricConfig
@@ -54,13 +59,57 @@ class _ShardsConfig:
 
 
 @dataclass
-class EvaluateConfig(ScoringConfig, _ShardsConfig):
+class GateConfig:
+    """How a run is held against the baseline that it may be decided by, before its end."""
+
+    baseline_model: str | None = setting(None, "its model; null is its only one")
+    margins: dict[str, float | None] = table(
+        "by column, how much worse still counts as the same; null takes it out of the gate", GATE
+    )
+    lower_is_better: list[str] = setting(sorted(LOWER_IS_BETTER), "columns that should not rise")
+    confidence: float = setting(Rules.confidence, "of all verdicts together")
+    min_concepts: int = setting(Rules.min_concepts, "with fewer nothing is decided")
+    pair_by: str = setting(AUTO, "seed, prompt or concept; auto is the finest that makes pairs")
+    allow_different: bool = setting(False, "compare runs that were scored in different ways")
+
+
+@dataclass
+class _DecidingConfig:
+    baseline: str | None = setting(None, "with early=true: the run that this one is held against")
+    early: bool = setting(
+        False, "look after each shard, and stop when the verdict stands: 4 regressed, 5 undecided"
+    )
+    gate: GateConfig = section(GateConfig)
+
+
+@dataclass
+class EvaluateConfig(ScoringConfig, _DecidingConfig, _ShardsConfig):
     """A set of shards, and how they are scored; fields of the last base come first."""
 
 
-def evaluate(config: EvaluateConfig) -> Outcome[Summary]:
+def comparing(config: EvaluateConfig) -> CompareConfig:
+    """How a run that may be decided early is held against its baseline."""
+    gate = config.gate
+    return CompareConfig(
+        baseline=config.baseline or "",
+        candidate=[config.run],
+        columns=[column for column, margin in gate.margins.items() if margin is not None],
+        gate=gate.margins,
+        baseline_model=gate.baseline_model,
+        lower_is_better=gate.lower_is_better,
+        confidence=gate.confidence,
+        min_concepts=gate.min_concepts,
+        pair_by=gate.pair_by,
+        allow_different=gate.allow_different,
+    )
+
+
+def evaluate(config: EvaluateConfig, against: Sequence[CompareConfig] = ()) -> Outcome[Summary]:
     """Score the shards, or go on with them, and summarise the run; give them masks first where a
     segmenter is asked for.
+
+    Args:
+        against: how it is held against baselines meanwhile; it stops where all are decided.
 
     Raises:
         CallError: the call or its configuration is wrong.
@@ -68,11 +117,24 @@ def evaluate(config: EvaluateConfig) -> Outcome[Summary]:
     """
     config = _ready(config)
     run = RunDirectory(config.run)
+    if config.early:
+        against = [comparing(config), *against]
     if config.segmenter.name is not None:
         # What is wrong with the scoring is said before hours of segmenting.
-        Scoring(config).look()
+        scoring = Scoring(config)
+        scoring.look()
+        _gate(scoring, config, against)
         config = with_masks(config)
-    return run_shard_job(Scoring(config), run, config.workers, config.ray, config.limits)
+    scoring = Scoring(config)
+    gate = _gate(scoring, config, against)
+    return run_shard_job(scoring, run, config.workers, config.ray, config.limits, gate)
+
+
+def _gate(
+    scoring: Scoring, config: EvaluateConfig, against: Sequence[CompareConfig]
+) -> Gate | None:
+    """What may end the run early; None where it is held against nothing."""
+    return Gate(against, config.run, scoring.shards, scoring.columns) if against else None
 
 
 def dry_run(config: EvaluateConfig) -> Look:
@@ -106,5 +168,11 @@ def check(config: EvaluateConfig) -> None:
     )
     if config.limit is not None and config.limit < 1:
         raise CallError(f"limit={config.limit}: expected 1 or more, or null for all")
+    if config.early != (config.baseline is not None):
+        raise CallError(
+            "early=true and baseline=RUN go together: a run is decided early against a baseline"
+        )
+    if config.early:
+        rules_of(comparing(config))
     check_segmenter(config.segmenter)
     check_workers_and_limits(config.workers, config.limits)

@@ -9,12 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.pipeline.comparison import Judged, compare, rules_of
+from jobs.pipeline.comparison import CompareConfig, Judged, compare, rules_of
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.evaluation import evaluate
 from jobs.pipeline.masks_first import masked
 from jobs.pipeline.nightly_settings import NightlyConfig, comparing, evaluating
-from jobs.pipeline.nights.history import History, Row, has_passed
+from jobs.pipeline.nights.history import (
+    EARLY_CONCEPTS,
+    EARLY_SAVED,
+    History,
+    Row,
+    has_passed,
+)
 from jobs.pipeline.nights.home import Home
 from jobs.pipeline.nights.inbox import RESERVED, Checkpoint
 from jobs.pipeline.nights.telling import REPORT, Telling
@@ -26,6 +32,7 @@ from jobs.pipeline.results.comparison.markdown import markdown
 from jobs.pipeline.results.comparison.pairing import PRODUCT
 from jobs.pipeline.results.summary import Summary
 from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.early import early_end
 from jobs.pipeline.run.scores import open_scores
 from jobs.pipeline.scoring_task import Scoring
 from jobs.pipeline.storage.filesystem import absolute
@@ -109,7 +116,9 @@ class NightWork:
         Raises:
             Incomplete: not all of its shards could be scored.
         """
-        outcome = evaluate(self._evaluation)
+        against = self._against() if self._config.early else []
+        # The first checkpoint is held against nothing, and scored to the end.
+        outcome = evaluate(self._evaluation, against) if against else evaluate(self._evaluation)
         n_missing = outcome.n_set_aside + outcome.n_left
         if n_missing:
             raise Incomplete(
@@ -121,12 +130,31 @@ class NightWork:
         workers = described.get("workers") or []
         self._row |= {
             "fingerprint": json.dumps(described.get("fingerprint"), sort_keys=True),
+            **self._early(described),
             "cost_seconds": described.get("seconds"),
             "cost_worker_seconds": sum(
                 float(worker.get(name) or 0.0)
                 for worker in workers
                 for name in ("waiting", "scoring", "commit", "idle")
             ),
+        }
+
+    def _against(self) -> list[CompareConfig]:
+        """What the checkpoint will be held against, and how."""
+        config, run, last = self._config, self._evaluation.run, self.history.last_passed
+        against = []
+        if last is not None:
+            against.append(comparing(config, self._home.run(last["checkpoint"]), run))
+        if config.baseline is not None:
+            against.append(comparing(config, config.baseline, run, config.baseline_model))
+        return against
+
+    def _early(self, described: Mapping[str, Any]) -> dict[str, float | None]:
+        """On how much it was decided; nulls where it was scored to the end."""
+        end = early_end(described)
+        return {
+            EARLY_CONCEPTS: None if end is None else float(len(end.concepts)),
+            EARLY_SAVED: None if end is None else end.saved,
         }
 
     def judge(self) -> None:

@@ -37,6 +37,9 @@ class _NightsConfig:
     min_concepts: int = setting(Rules.min_concepts, "with fewer the data cannot decide")
     pair_by: str = setting(AUTO, "seed, prompt or concept; auto is the finest that makes pairs")
     allow_different: bool = setting(False, "compare runs that were scored in different ways")
+    early: bool = setting(
+        False, "look after each shard, and stop a checkpoint's night when its verdict stands"
+    )
     suspicions: SuspicionLimits = section(SuspicionLimits)
     aa_every: int | None = setting(
         7, "of so many checkpoints one is held against itself, for the floor; null: none"

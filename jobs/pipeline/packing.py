@@ -9,7 +9,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,14 +20,15 @@ from fsspec import AbstractFileSystem
 from jobs.pipeline.command.bars import bar_on_terminal
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.datasets import dreambenchplus, hf, orida, pairs
-from jobs.pipeline.datasets.entries import GENERATION, REFERENCE, Contents, Entry, problem_of
+from jobs.pipeline.datasets.by_concept import in_order_of_concepts
+from jobs.pipeline.datasets.entries import Contents, Entry, problem_of
 from jobs.pipeline.datasets.loading import Loaded, load, load_what_is_sound
 from jobs.pipeline.datasets.manifest import read_manifest
 from jobs.pipeline.datasets.missing import Missing
 from jobs.pipeline.datasets.settings import Dataset, DatasetConfig
+from jobs.pipeline.datasets.writing import SHARD_NAMES, ShardsByRole, Written
 from jobs.pipeline.errors import CallError, SampleError, StorageError
 from jobs.pipeline.shards.conversion import Note
-from jobs.pipeline.shards.writing import ShardWriter
 from jobs.pipeline.storage.filesystem import open_filesystem, refuse_for_results
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.replacement import Replacement
@@ -37,9 +37,6 @@ from jobs.pipeline.storage.versions import Version, versions_in
 
 log = logging.getLogger(__name__)
 
-SHARD_NAMES = {GENERATION: "generations", REFERENCE: "references"}
-"""Role of an entry, and the name that its shards begin with."""
-
 READERS = max(8, os.cpu_count() or 1)
 """Threads that read and decode images: they wait for the disk, and not for one another."""
 
@@ -47,6 +44,9 @@ AHEAD = 4 * READERS
 """Samples read before they are written; what packing holds of images in memory."""
 
 LINE_SECONDS = 5.0
+
+CONCEPT = "concept"
+"""What `by` can be."""
 
 UNFIT = "samples that jobs.evaluate would refuse, left out"
 
@@ -71,19 +71,13 @@ KINDS: dict[str, Dataset] = {
 class PackConfig(DatasetConfig):
     out: str = setting(help="directory of the shards, local or a URL")
     kind: str = setting("manifest", lambda: f"data set to pack: {', '.join(KINDS)}")
-    shard_size: int = setting(1000, "samples a shard")
+    shard_size: int = setting(1000, "samples a shard; by=concept: at least so many, whole concepts")
+    by: str | None = setting(
+        None, "concept: a concept's generations in one shard, concepts by chance, to decide early"
+    )
     overwrite: bool = setting(
         False, "replace the shards in `out` that are called as those to be written"
     )
-
-
-@dataclass
-class Written:
-    """What was written of one role."""
-
-    samples: int = 0
-    shards: int = 0
-    without_mask: int = 0
 
 
 @dataclass
@@ -112,6 +106,8 @@ def pack(config: PackConfig) -> Packed:
         raise CallError(f"shard_size={config.shard_size}: expected 1 or more")
     if config.kind not in KINDS:
         raise CallError(f"kind={config.kind}: no such data set; known: {', '.join(KINDS)}")
+    if config.by not in (None, CONCEPT):
+        raise CallError(f"by={config.by}: expected {CONCEPT}, or null for the data set's own order")
     refuse_for_results(config.out, "out")
     KINDS[config.kind].check(config.kind, config)
     fs, out = open_filesystem(config.out, keeps_listings=False)
@@ -119,6 +115,8 @@ def pack(config: PackConfig) -> Packed:
     contents = KINDS[config.kind].read(config)
     if contents.missing is None:
         contents = _checked_as_a_whole(contents)
+    if config.by == CONCEPT:
+        contents = _ordered_by_concept(contents, config.kind)
     try:
         with storage_errors(named):
             names = {SHARD_NAMES[role] for role in contents.roles}
@@ -142,6 +140,15 @@ def _checked_as_a_whole(contents: Contents) -> Contents:
     with ThreadPoolExecutor(READERS, "reader") as pool:
         deque(_in_order(pool, _check_files, entries), maxlen=0)
     return replace(contents, entries=entries)
+
+
+def _ordered_by_concept(contents: Contents, kind: str) -> Contents:
+    if not isinstance(contents.entries, list):
+        raise CallError(
+            f"by={CONCEPT}: kind={kind} is packed as it is read, in the order of its rows; make a "
+            "manifest of it"
+        )
+    return replace(contents, entries=in_order_of_concepts(contents.entries))
 
 
 def _fit(contents: Contents) -> Iterator[Entry]:
@@ -206,7 +213,9 @@ def _write(contents: Contents, config: PackConfig, replacement: Replacement) -> 
     n = len(entries) if isinstance(entries, list) else None
     with (
         ThreadPoolExecutor(READERS, "reader") as pool,
-        _Shards(replacement, config.shard_size, packed.written) as shards,
+        ShardsByRole(
+            replacement, config.shard_size, packed.written, config.by == CONCEPT
+        ) as shards,
         _Progress(n) as progress,
     ):
         read = partial(_load, upright=config.upright, is_strict=contents.missing is None)
@@ -253,48 +262,6 @@ def _note(entry: Entry, loaded: Loaded, packed: Packed) -> None:
     if not loaded.has_mask:
         packed.first_without_mask = packed.first_without_mask or entry.where
         packed.n_not_segmentable += not entry.fields.get("subject")
-
-
-class _Shards:
-    """The shards of each role, begun as they are needed. A context manager."""
-
-    def __init__(self, replacement: Replacement, size: int, written: dict[str, Written]) -> None:
-        self._replacement = replacement
-        self._size = size
-        self._written = written
-        self._open: dict[str, tuple[ShardWriter, ExitStack]] = {}
-
-    def __enter__(self) -> _Shards:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for _, files in self._open.values():
-            files.close()
-
-    def add(self, entry: Entry, loaded: Loaded) -> None:
-        """Write a sample into the shard of its role."""
-        name = SHARD_NAMES[entry.role]
-        written = self._written[name]
-        if written.samples % self._size == 0:
-            self._begin(name, f"{name}-{written.shards:06d}.tar")
-            written.shards += 1
-        self._open[name][0].add(loaded.sample)
-        written.samples += 1
-        written.without_mask += not loaded.has_mask
-
-    def _begin(self, name: str, file: str) -> None:
-        if name in self._open:
-            self._open.pop(name)[1].close()
-        with ExitStack() as files:
-            writer = files.enter_context(
-                ShardWriter(files.enter_context(self._replacement.open(file)))
-            )
-            self._open[name] = writer, files.pop_all()
 
 
 def _in_order(

@@ -83,6 +83,11 @@ class Scoring:
         self._recorded: list[str] | None = None
         self._concepts: Mapping[str, ConceptDigests] = {}
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that parts are asked to have."""
+        return frozenset().union(*self._columns.values())
+
     def begin(self, run: RunDirectory) -> list[Shard]:
         """What is still to do; compares everything but contents of references that are not
         known."""

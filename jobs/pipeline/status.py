@@ -89,6 +89,7 @@ def status_of_run(run: str) -> Standing:
         "seconds": described.get("seconds"),
         "errors": progress.get("errors") if progress else described.get("errors"),
         "progress": progress or None,
+        "early": progress.get("early") or described.get("early"),
     }
     return Standing(redact(directory.url), _state(described, holder), holder, details)
 

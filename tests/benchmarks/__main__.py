@@ -20,6 +20,7 @@ from tests.benchmarks import (
     comparator_costs,
     comparing,
     coverage,
+    early,
     efficiency,
     error_rates,
     input_side,
@@ -73,6 +74,7 @@ def benchmarks(folder: Path, config: BenchConfig) -> dict[str, Callable[[], list
         "coverage": lambda: [*coverage.of_intervals(), *coverage.cost(models=100, columns=10)],
         "analyses": lambda: [*analysis_coverage.of_analyses(), *analysis_coverage.cost()],
         "error-rates": lambda: list(error_rates.of_verdicts()),
+        "early": lambda: list(early.of_nights()),
         "year": lambda: list(year.of_a_year()),
         "compare": lambda: comparing.against_the_bare_join(folder, rounds, 10_000_000, 100),
         "report": lambda: [

@@ -20,6 +20,7 @@ from tests.benchmarks import (
     arithmetic,
     comparator_costs,
     coverage,
+    early,
     efficiency,
     input_side,
     many_answers,
@@ -51,6 +52,12 @@ def test_the_reducers_slice_reads_every_row(tmp_path: Path) -> None:
     assert figures[0].value > 0
     summary = json.loads((tmp_path / "reduce-10000" / "summary" / "summary.json").read_text())
     assert summary["counts"]["n"] == 10_000
+
+
+def test_the_early_slice_has_a_line_for_each_effect_and_each_promise() -> None:
+    figures = list(early.of_nights(2))
+    assert len([each for each in figures if each.name.startswith("as the whole night")]) == 78
+    assert len([each for each in figures if each.target == "<= 6"]) == 4
 
 
 def test_the_memory_of_the_reducer_is_measured(tmp_path: Path) -> None:

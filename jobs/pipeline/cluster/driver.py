@@ -148,6 +148,10 @@ class Driver:
                 f"{begun} of them begun"
             )
 
+    def begin_no_more(self) -> None:
+        """Be done when the shards that were begun are."""
+        self._shards.drop()
+
     @property
     def set_aside(self) -> list[Shard]:
         """The shards that failed too often."""

@@ -5,23 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
 from jobs.pipeline.cluster.driver import Driver
+from jobs.pipeline.cluster.enough import Asking, Enough
 from jobs.pipeline.cluster.joining import joined_cluster
 from jobs.pipeline.cluster.kept_workers import kept_workers
 from jobs.pipeline.cluster.layout import layout_of_cluster, require_possible
 from jobs.pipeline.cluster.progress import Progress
 from jobs.pipeline.cluster.series import Series
 from jobs.pipeline.cluster.shard_job import ShardJob
+from jobs.pipeline.cluster.standing import Watcher
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.command.messages import messages_about
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.early import EARLY
 from jobs.pipeline.run.lease import Lease
 from jobs.pipeline.run.record import RunRecord
 from jobs.pipeline.run.reports import Warned, fewest_kinds, merged
@@ -88,8 +91,15 @@ class Outcome(Generic[Result]):
     """Shards that failed too often; the same call tries them again."""
     n_left: int = 0
     """Shards that this call could not do, and left as they were."""
+    n_not_needed: int = 0
+    """Shards that were not done since what is there is enough."""
     warnings: Mapping[str, Warned] = field(default_factory=dict)
     """What was suspicious of the shards that this call did, by its kind."""
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether the same call, made again, may do more."""
+        return bool(self.n_set_aside or self.n_left)
 
 
 def run_shard_job(
@@ -98,8 +108,12 @@ def run_shard_job(
     workers: WorkersConfig,
     ray: RayConfig,
     limits: LimitsConfig,
+    enough: Enough | None = None,
 ) -> Outcome[Result]:
     """Do a task's shards, or go on with them where an earlier call stopped.
+
+    Args:
+        enough: says when no more of the shards are needed; None asks for all.
 
     Raises:
         CallError: the call is wrong; or another driver has the run.
@@ -119,6 +133,8 @@ def run_shard_job(
         if may_go_on:
             if not to_do:
                 return _finished(task, run, record)
+            if enough is not None and enough.is_enough():
+                return _early(task, run, record, enough, len(to_do))
             record.write("running")
         try:
             with joined_cluster(ray.address, stop) as is_own:
@@ -131,7 +147,9 @@ def run_shard_job(
                     # Not before that is known: what the record says is trusted.
                     record.write("running", **task.described())
                     may_go_on = True
-                return _driven(task, run, to_do, workers, limits, stop, record, lease)
+                    if enough is not None and enough.is_enough():
+                        return _early(task, run, record, enough, len(to_do))
+                return _driven(task, run, to_do, workers, limits, stop, record, lease, enough)
         except CallError:
             if may_go_on:
                 record.write("stopped", **task.described())
@@ -144,9 +162,32 @@ def run_shard_job(
             raise Incomplete(str(error) or "interrupted") from error
 
 
+def _told(progress: Progress, enough: Enough | None) -> Mapping[str, Any]:
+    """What a heartbeat says."""
+    return {**progress.document(), **(enough.described(0) if enough is not None else {})}
+
+
+def _early(
+    task: Task[Result],
+    run: RunDirectory,
+    record: RunRecord,
+    enough: Enough,
+    n_not_done: int,
+    is_on_cluster: bool = False,
+    **more: Any,
+) -> Outcome[Result]:
+    """What is there is enough. The record comes first: of it the result reads what it rests on."""
+    record.write(EARLY, **task.described(), **enough.described(n_not_done), **more)
+    result = task.finish(run, is_on_cluster)
+    record.write(EARLY, **task.counted(result))
+    return Outcome(result, n_not_needed=n_not_done)
+
+
 def _finished(task: Task[Result], run: RunDirectory, record: RunRecord) -> Outcome[Result]:
     """Every shard that can be was done before."""
     _tell_of_left(task)
+    if (run.read_description() or {}).get("state") == EARLY:
+        record.write("running", **task.described())  # it is whole now, and its result is to say so
     result = task.finish(run, is_on_cluster=False)
     described = run.read_description() or {}
     now = {**task.described_inputs(), **task.counted(result)}
@@ -176,49 +217,69 @@ def _driven(
     stop: Stop,
     record: RunRecord,
     lease: Lease,
+    enough: Enough | None,
 ) -> Outcome[Result]:
     """Do the shards on the cluster that was joined."""
+    if enough is not None:
+        to_do = enough.in_order(to_do)
     kept = kept_workers()
     of_call: dict[str, Any] = {"start_worker": kept.start, "release": kept.keep} if kept else {}
     with (
         Progress(len(to_do), task.verb) as progress,
         Series(redact(run.url), len(to_do)) as series,
+        ExitStack() as stack,
     ):
-        lease.told = progress.document
+        lease.told = partial(_told, progress, enough)
+        watchers: list[Watcher] = [progress, series]
+        asking = None
+        if enough is not None:
+            asking = stack.enter_context(Asking(enough, lambda: driver.begin_no_more()))
+            watchers.append(asking)
         driver = Driver(
             *(task, layout_of_cluster(workers, len(to_do)), run, to_do),
             limits.max_shard_attempts,
-            [progress, series],
+            watchers,
             stop=stop,
             capacity=lambda: layout_of_cluster(workers, len(to_do)).count,
             **of_call,
         )
         driver.do_all()
+        if asking is not None:
+            asking.hear_last()
     done = time.monotonic()
     # Some worker may have committed what was set aside; and one of a driver that is dead may have
     # written over what this one's did.
     undone = task.still_to_do(run, to_do)
     set_aside = [shard for shard in undone if shard in driver.set_aside]
-    if len(undone) > len(set_aside):
+    is_enough = asking is not None and asking.is_enough and bool(undone)
+    if len(undone) > len(set_aside) and not is_enough:
         raise Incomplete(f"{len(undone) - len(set_aside)} parts were written over by another call")
+    warnings = merged(report.warnings for report in driver.reports)
+    done_by_driver: dict[str, Any] = {
+        "n_shards_scored": len(driver.reports),
+        "n_shards_set_aside": len(set_aside),
+        "errors": fewest_kinds(driver.errors),
+        "warnings": {kind: asdict(warned) for kind, warned in warnings.items()},
+        "workers": driver.describe_workers(),
+    }
+    if is_enough and enough is not None:
+        return _early(
+            *(task, run, record, enough, len(undone)), is_on_cluster=True, **done_by_driver
+        )
     _tell_of_left(task)
     result = task.finish(run, is_on_cluster=True)
     ended = time.monotonic()
     began_shards = driver.began_shards or done
-    warnings = merged(report.warnings for report in driver.reports)
     record.write(
         "incomplete" if set_aside or task.left else "done",
         **task.described(),
         **task.counted(result),
-        n_shards_scored=len(driver.reports),
-        n_shards_set_aside=len(set_aside),
-        errors=fewest_kinds(driver.errors),
-        warnings={kind: asdict(warned) for kind, warned in warnings.items()},
-        workers=driver.describe_workers(),
+        **done_by_driver,
+        **(enough.described(0) if enough is not None else {}),
         timings={
             "start": round(began_shards - record.began, 3),
             "scoring": round(done - began_shards, 3),
             "reduce": round(ended - done, 3),
         },
     )
-    return Outcome(result, len(set_aside), len(task.left), warnings)
+    return Outcome(result, len(set_aside), len(task.left), warnings=warnings)

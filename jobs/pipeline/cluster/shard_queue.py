@@ -48,6 +48,11 @@ class ShardQueue:
         """The next shard, which waits no longer."""
         return self._ready.popleft()
 
+    def drop(self) -> None:
+        """Nobody is to take those that wait."""
+        self._ready.clear()
+        self._later.clear()
+
     def attempts(self, shard: Shard) -> int:
         """How often it failed, by its own fault as far as can be told."""
         return self._attempts[shard.id]

@@ -49,7 +49,13 @@ SCHEMA = pa.schema(
 )
 """Columns that every history has. Those beside them are numbers: of each score X `X_mean, X_ci_low,
 X_ci_high`; of each that is compared `X_delta, X_delta_low, X_delta_high` against the last that
-passed, the same with `_pin` at the end against the pinned baseline, and `X_floor` of A/A nights."""
+passed, the same with `_pin` at the end against the pinned baseline, and `X_floor` of A/A nights;
+`EARLY_CONCEPTS` and `EARLY_SAVED` of checkpoints that were decided early."""
+
+EARLY_CONCEPTS = "early_concepts"
+"""Concepts that a checkpoint was decided on; null where it was scored to the end."""
+EARLY_SAVED = "early_saved"
+"""The share of its shards that were not scored."""
 
 TREND_NIGHTS = 30
 """The latest checkpoints that a trend is of."""
@@ -123,8 +129,11 @@ class History:
 
     @property
     def last_passed(self) -> Row | None:
-        """What the next one is held against; None before the first."""
-        return next((row for row in reversed(self.rows) if row["passed"]), None)
+        """What the next one is held against, which was scored to the end; None before the first."""
+        return next(
+            (row for row in reversed(self.rows) if row["passed"] and not row.get(EARLY_CONCEPTS)),
+            None,
+        )
 
     def floors(self) -> dict[str, float]:
         """By column, what the latest A/A night that has one found."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobs.pipeline.nights.history import Row
+from jobs.pipeline.nights.history import EARLY_CONCEPTS, EARLY_SAVED, Row
 from jobs.pipeline.results.comparison.wording import title
 from jobs.pipeline.results.numbers import ABSENT, plain, signed
 from jobs.pipeline.results.text_tables import TextTable, bullets, escaped, markdown_table
@@ -21,7 +21,16 @@ def headline(row: Row) -> str:
     """One line: the checkpoint, its verdict, what it was held against."""
     against = f" against {row['against']}" if row["against"] else ""
     pin = f", {row['verdict_pin']} against the pin" if row["verdict_pin"] else ""
-    return f"{row['checkpoint']}: {row['verdict'] or FIRST}{against}{pin}"
+    return f"{row['checkpoint']}: {row['verdict'] or FIRST}{against}{pin}{_early(row)}"
+
+
+def _early(row: Row) -> str:
+    """How early it was decided; empty where it was not."""
+    concepts = row.get(EARLY_CONCEPTS)
+    if not concepts:
+        return ""
+    saved = row.get(EARLY_SAVED) or 0.0
+    return f", early: after {concepts:,.0f} concepts, {saved:.0%} of the shards not scored"
 
 
 def unfinished_line(home: str, why: str) -> str:

@@ -28,6 +28,8 @@ from jobs.pipeline.results.groups import groups_of
 from jobs.pipeline.results.notes import notes_of_names, notes_of_rows, notes_of_values
 from jobs.pipeline.results.quantiles import select_quantiles
 from jobs.pipeline.results.tables import table_of, table_of_models
+from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.early import early_end
 from jobs.pipeline.run.scores import Scores, open_scores
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.run.stale import NOTHING, Sources, check_sources, prune
@@ -97,6 +99,9 @@ class Summary:
     named_parts: int = 0
     """Parts that count and are of shards that the caller named."""
 
+    early: Sequence[str] = ()
+    """Of runs that stopped before the end: on how much, a line each."""
+
     @property
     def counts(self) -> SampleCounts:
         """Of all models together."""
@@ -106,7 +111,8 @@ class Summary:
     @property
     def notes(self) -> list[str]:
         """What a reader of the figures should know, a line each."""
-        notes = [f"{x} in {n:,} of {self.parts:,} parts" for x, n in self.partial_columns.items()]
+        notes = list(self.early)
+        notes += [f"{x} in {n:,} of {self.parts:,} parts" for x, n in self.partial_columns.items()]
         scores = ["cp", "pf", *leaderboard.further_scores(self.model)]
         notes += notes_of_values(self.model, scores, self.partial_columns)
         notes += notes_of_rows(self.model)
@@ -122,6 +128,7 @@ class Summary:
             "parts": self.parts,
             "partial_columns": self.partial_columns,
             "stale_parts": self.stale_parts,
+            "early": list(self.early),
             "duplicates": None if self.duplicates is None else asdict(self.duplicates),
             "bootstrap": {
                 "level": intervals.LEVEL,
@@ -193,11 +200,23 @@ def summarise_runs(
         # What went wrong in reading comes through DuckDB, which wraps it in errors of its own.
         raise StorageError(shown, reason_of(error)) from error
     n_named = sum(part.shard_id in named for part in scores.parts)
-    summary = replace(summary, named_parts=n_named)
+    summary = replace(summary, named_parts=n_named, early=_early_lines(runs))
     for note in summary.notes:
         log.warning("%s: %s", shown, note)
     _write(summary, out, shown)
     return summary
+
+
+def _early_lines(runs: Sequence[str]) -> list[str]:
+    lines = []
+    for run in runs:
+        try:
+            end = early_end(RunDirectory(run).read_description())
+        except (CallError, StorageError, ValueError):
+            continue  # of whatever it is, there is nothing to say
+        if end is not None:
+            lines.append(f"{redact(run)} {end}")
+    return lines
 
 
 def check_columns(scores: Scores, show: Sequence[str] = ()) -> None:

@@ -20,9 +20,15 @@ Answer = TypeVar("Answer")
 
 
 def ask_both(
-    before: Scores, after: Scores, ask: Callable[[duckdb.DuckDBPyConnection], Answer]
+    before: Scores,
+    after: Scores,
+    ask: Callable[[duckdb.DuckDBPyConnection], Answer],
+    concepts: Sequence[str] | None = None,
 ) -> Answer:
     """The answer of `ask(connection)`, which has the views `baseline` and `candidate`.
+
+    Args:
+        concepts: those whose rows the views have; None asks for all rows.
 
     Raises:
         StorageError: a part cannot be read.
@@ -30,8 +36,11 @@ def ask_both(
 
     def of_sources(baseline: str, candidate: str) -> Answer:
         with connected(MEMORY_LIMIT) as connection:
-            connection.execute(f"CREATE TEMP VIEW baseline AS {baseline}")
-            connection.execute(f"CREATE TEMP VIEW candidate AS {candidate}")
+            for view, source in (("baseline", baseline), ("candidate", candidate)):
+                if concepts is None:
+                    connection.execute(f"CREATE TEMP VIEW {view} AS {source}")
+                else:
+                    view_of_concepts(connection, view, source, concepts)
             return ask(connection)
 
     try:
@@ -41,6 +50,19 @@ def ask_both(
     except duckdb.Error as error:
         # What went wrong in reading comes through DuckDB, which wraps it in errors of its own.
         raise StorageError("baseline and candidate", reason_of(error)) from error
+
+
+def view_of_concepts(
+    connection: duckdb.DuckDBPyConnection, view: str, source: str, concepts: Sequence[str]
+) -> None:
+    """Make a view of the rows of `source`, a SELECT, that are of these concepts."""
+    connection.execute(
+        f"CREATE TEMP TABLE of_{view} AS SELECT unnest($1) AS name", [list(concepts)]
+    )
+    connection.execute(
+        f"CREATE TEMP VIEW {view} AS SELECT * FROM ({source}) "
+        f"WHERE concept IN (SELECT name FROM of_{view})"
+    )
 
 
 def models_of(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:

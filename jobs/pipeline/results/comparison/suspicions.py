@@ -10,6 +10,7 @@ import duckdb
 
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.results.comparison.pairing import Pairs, Side
+from jobs.pipeline.run.early import EARLY, early_end
 from jobs.pipeline.run.rows import ERROR, OK, SKIPPED
 from jobs.pipeline.run.scores import quoted
 
@@ -186,7 +187,9 @@ def suspicions_of_runs(
             break  # runs of before workers had names differ by the sort of device alone
     for name, run in (("baseline", baseline), ("candidate", candidate)):
         state = run.get("state") if run else None
-        if state not in (None, "done"):
+        if run and state == EARLY:
+            found.append(Suspicion(EARLY, f"the {name} run {early_end(run)}"))
+        elif state not in (None, "done"):
             text = f"the {name} run is not done: its state is {state}"
             found.append(Suspicion(f"state_{name}", text))
     return found

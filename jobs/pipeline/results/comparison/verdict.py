@@ -73,13 +73,17 @@ class Decision:
 
 
 def decide(
-    gated: Mapping[Key, Gated], confidence: float = 0.95, min_concepts: int = 10
+    gated: Mapping[Key, Gated],
+    confidence: float = 0.95,
+    min_concepts: int = 10,
+    explains: bool = True,
 ) -> dict[Key, Decision]:
     """The verdict of each, Holm over all of them.
 
     Args:
         confidence: of all verdicts together: one minus alpha.
         min_concepts: with fewer a difference is undecided, whatever its interval.
+        explains: say why a difference is undecided; takes a hundred times as long as the rest.
     """
     alpha, left = 1 - confidence, len(gated)
     is_enough = {key: each.estimate.concepts >= max(2, min_concepts) for key, each in gated.items()}
@@ -101,7 +105,7 @@ def decide(
             verdict = Verdict.UNDECIDED
             n = each.estimate.concepts
             reason = f"{_counted(n, 'concept')} with pairs, {min_concepts} are needed"
-        elif verdict is Verdict.UNDECIDED:
+        elif verdict is Verdict.UNDECIDED and explains:
             reason = _what_would_help(each, level)
         decided[key] = Decision(verdict, level, interval, reason)
         if verdict is not Verdict.UNDECIDED:
