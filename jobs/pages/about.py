@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.pipeline.errors import CallError
+from jobs.pipeline.results.comparison.narrowing import Narrowing, narrowings
 from jobs.pipeline.results.comparison.suspicions import devices_of
 from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.early import EarlyEnd, early_end
 from jobs.pipeline.run.fingerprint import groups_of
 from jobs.pipeline.storage.redaction import redact, scrub
 
@@ -32,6 +35,10 @@ class About:
     fingerprint: Pairs = field(default_factory=list)
     versions: Pairs = field(default_factory=list)
     cost: Pairs = field(default_factory=list)
+    early: EarlyEnd | None = None
+    """On what it was decided, if it stopped before its end."""
+    narrowings: Sequence[Narrowing] = ()
+    """What a gate saw that looked at it."""
 
 
 def about(run: str) -> About:
@@ -48,6 +55,10 @@ def about(run: str) -> About:
     if described is None:
         return About(shown, name, "unknown", [("run", shown), ("run.json", "not there")])
     state = str(described.get("state", "unknown"))
+    try:
+        early = early_end(described)
+    except ValueError as error:
+        raise CallError(f"{shown}/run.json {error}") from error
     groups = groups_of(described.get("fingerprint"), described.get("format", 1))
     return About(
         shown,
@@ -59,6 +70,8 @@ def about(run: str) -> About:
         list(_flat(dict(groups))),
         list(_flat(described.get("versions"))),
         _cost(described),
+        early,
+        narrowings(described),
     )
 
 

@@ -78,9 +78,10 @@ def warnings(
 ) -> list[str]:
     """What a reader should know of the figures before trusting them."""
     said = [
-        f"{run.name}: its state is {run.state}, so these figures are not all of it"
+        f"{run.name}: {how}, so these figures are not all of it"
         for run in runs
-        if run.state not in ("done", "unknown")
+        if (how := run.early or f"its state is {run.state}")
+        and run.state not in ("done", "unknown")
     ]
     said += [
         f"{run.name}: {_of(run.n_stale, 'part')} left out, as the shards of these are gone or have "

@@ -15,7 +15,7 @@ from typing import Any
 
 import masc_core
 from jobs.pages import board as boards
-from jobs.pages import changes, opening, people, ridges, trend
+from jobs.pages import changes, early, opening, people, ridges, trend
 from jobs.pages import scatter as scatters
 from jobs.pages.about import About, about
 from jobs.pages.cells import Cells, cells_of
@@ -199,9 +199,12 @@ def page_of(
     nights = None if history is None else trend.trend(history)
     data["history"] = None if nights is None else [*map(nights_wording.document, nights.rows)]
     data["agreement"] = None if sections is None else agreement_document(sections)
+    looked = early.early(runs)
+    data["early"] = early.data_of(looked)
     said = opening.warnings(figures, cells, runs, further)
     shown = {
         "changes": None if judged is None else changes.changes(judged),
+        "early": looked,
         "trend": nights,
         "gallery": gallery,
         "people": None if sections is None else people.people_of(sections),
@@ -258,6 +261,7 @@ def _constants() -> dict[str, Any]:
         "people_width": people.WIDTH,
         "scatter_size": scatters,
         "ridge_size": ridges,
+        "early_size": early,
         "trend_size": trend,
         "verdict_of": trend.verdict_of,
         "people_footnote": agreement_wording.FOOTNOTE,
@@ -270,6 +274,7 @@ def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = {
         "leaderboard": "Leaderboard",
         "changes": "Changes",
+        "early": "Early",
         "trend": "Trend",
         "scatter-section": "CP × PF",  # noqa: RUF001 - a product
         "concepts": "Concepts",

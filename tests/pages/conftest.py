@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             row["cp"] += 0.05
 
     run = runs.write_run(folder / "run", rows)
+    (run / "run.json").write_text(json.dumps(runs.described_early()))
     baseline = runs.write_run(folder / "baseline", runs.changed(rows, was_better))
     (folder / "history.parquet").write_bytes(runs.history_of(8))
     ratings = ["model,concept,prompt_id,seed,rater,rating"]

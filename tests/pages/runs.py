@@ -109,6 +109,36 @@ def history_of(nights: int) -> bytes:
     return History(rows).to_parquet()
 
 
+def described_early() -> Row:
+    """`run.json` of a run that stopped before its end: an interval around -0.04 that narrows."""
+    looks = [
+        {
+            "against": "s3://bucket/baseline",
+            "shards": n,
+            "concepts": n,
+            "verdict": "regressed" if n == CONCEPTS else None,
+            "columns": {
+                "cp": [-0.04 - 0.4 / n, -0.04 + 0.02 / n, -0.04 + 0.4 / n] if n > 1 else [None] * 3
+            },
+        }
+        for n in range(1, CONCEPTS + 1)
+    ]
+    return {
+        "state": "early",
+        "early": {
+            "against": ["s3://bucket/baseline"],
+            "margins": {"cp": 0.01},
+            "looks": looks,
+            "verdict": "regressed",
+            "concepts": [f"concept-{n:02d}" for n in range(CONCEPTS)],
+            "n_concepts_in_all": 40,
+            "shards": ["part"],
+            "n_shards": 40,
+            "n_shards_not_done": 26,
+        },
+    }
+
+
 ENDS = (("mean", 0.0), ("ci_low", -0.02), ("ci_high", 0.02))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
@@ -195,6 +196,28 @@ def test_a_part_that_the_leaderboard_leaves_out_is_left_out(tmp_path: Path) -> N
     text, data = reported(run)
     assert data["counts"]["n"] == len(runs.rows_of_page())
     assert "run: 1 part left out" in text
+
+
+def test_a_run_that_stopped_early_says_on_what_and_shows_how_its_interval_narrowed(
+    page: Path, data: dict[str, Any]
+) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert (
+        "run: stopped early, regressed after 14 of 40 concepts; 65% of the shards were not scored, "
+        "so these figures are not all of it"
+    ) in text
+    [shown] = data["early"]
+    looks = runs.described_early()["early"]["looks"]
+    for place, end in enumerate(("low", "mean", "high")):
+        assert shown[end] == [look["columns"]["cp"][place] for look in looks]
+    assert (shown["margin"], shown["verdict"]) == (0.01, "regressed")
+    drawn = re.search(r'<path class="hill" d="(M[^"]+Z)"/>\s*<path class="zero"', text)
+    # There and back over the 13 looks that have an interval, narrower at each.
+    points = [tuple(map(float, each.split())) for each in re.split("[MLZ]", drawn[1])[1:-1]]
+    assert len(points) == 26
+    tall = [low[1] - high[1] for high, low in zip(points[:13], points[:12:-1], strict=True)]
+    assert tall == sorted(tall, reverse=True)
+    assert tall[-1] > 0
 
 
 def test_what_a_run_was_made_with_is_shown_without_its_secrets(tmp_path: Path) -> None:
