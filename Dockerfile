@@ -52,7 +52,7 @@ COPY --from=built /opt/masc /opt/masc
 COPY conf /home/masc/conf
 COPY --chmod=755 launch/on-nodes.sh /usr/local/bin/on-nodes
 COPY --chmod=755 launch/until-done.sh /usr/local/bin/until-done
-ENV PATH=/opt/masc/bin:$PATH PYTHONUNBUFFERED=1 LOG_FORMAT=json
+ENV PATH=/opt/masc/bin:$PATH PYTHONUNBUFFERED=1
 USER 1001
 WORKDIR /home/masc
 ENTRYPOINT ["tini", "--"]

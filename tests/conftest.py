@@ -21,6 +21,9 @@ from tests.photos import WHY_NOT, Photo, are_there, by_subject
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
+# Where stderr is no terminal log lines are documents, which are a test of their own.
+os.environ.setdefault("LOG_FORMAT", "text")
+
 # A busy machine is no failure, and the same commit gives the same answer each time. The search for
 # examples that nobody has tried is `make soak`'s.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -10,7 +10,9 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,11 +24,11 @@ from rich.text import Text
 
 from jobs.pipeline.command.exit_status import EXIT_DONE, EXIT_INCOMPLETE, EXIT_WRONG_CALL
 from jobs.pipeline.command.help import print_help
-from jobs.pipeline.command.messages import FORMATTERS, printable
+from jobs.pipeline.command.messages import FORMATTERS, messages_about, printable
 from jobs.pipeline.command.settings import Config, Known, help_of
 from jobs.pipeline.command.values import as_typed, read_text, read_yaml
 from jobs.pipeline.errors import CallError, StorageError
-from jobs.pipeline.storage.redaction import scrub
+from jobs.pipeline.storage.redaction import redact, scrub
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,9 @@ def run_command(
     try:
         _log_to_stderr()
         config = parse([word for word in argv if word != "--json"], schema)
-        return body(config, as_json)
+        run = getattr(config, "run", None)
+        with messages_about(redact(run)) if isinstance(run, str) else nullcontext():
+            return body(config, as_json)
     except KeyboardInterrupt as error:
         log.error("interrupted: %s", str(error) or "SIGINT")
         return EXIT_INCOMPLETE
@@ -69,7 +73,7 @@ def _log_to_stderr() -> None:
         raise CallError(
             f"LOG_LEVEL={level}: no such level; use DEBUG, INFO, WARNING, ERROR or CRITICAL"
         )
-    form = os.environ.get("LOG_FORMAT") or "text"
+    form = os.environ.get("LOG_FORMAT") or ("text" if sys.stderr.isatty() else "json")
     if form not in FORMATTERS:
         raise CallError(f"LOG_FORMAT={form}: no such format; use {' or '.join(FORMATTERS)}")
     to_stderr = logging.StreamHandler()

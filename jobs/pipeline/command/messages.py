@@ -57,24 +57,22 @@ def messages_about(run: str) -> Iterator[None]:
 
 
 class JsonFormatter(MessageFormatter):
-    """One JSON document a line, for what collects logs: `time`, `level`, `message`, and where they
-    are known `run`, `shard`, `key` and `traceback`."""
+    """One JSON document a line, for what collects logs: `time`, `level`, `message`, then `run`,
+    `shard` and `key`, null where it is about none, and a `traceback` where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The document."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        known = {
-            "run": _runs[-1] if _runs else None,
-            "shard": getattr(record, "shard", None),
-            "key": getattr(record, "key", None),
-            "traceback": self.formatException(record.exc_info) if record.exc_info else None,
-        }
         document = {
             "time": time,
             "level": record.levelname,
             "message": printable(scrub(record.getMessage())),
-            **{name: value for name, value in known.items() if value is not None},
+            "run": _runs[-1] if _runs else None,
+            "shard": getattr(record, "shard", None),
+            "key": getattr(record, "key", None),
         }
+        if record.exc_info:
+            document["traceback"] = self.formatException(record.exc_info)
         return json.dumps(document, ensure_ascii=False)
 
 

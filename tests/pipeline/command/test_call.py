@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -160,6 +165,35 @@ def test_a_log_level_that_is_none_is_one_line_and_status_one() -> None:
     assert run.stderr == (
         "jobs.reduce: LOG_LEVEL=LOUD: no such level; use DEBUG, INFO, WARNING, ERROR or CRITICAL\n"
     )
+
+
+def test_where_stderr_is_no_terminal_log_lines_are_documents() -> None:
+    code = """
+import logging, sys
+from dataclasses import dataclass
+from jobs.pipeline.command.call import run_command
+from jobs.pipeline.command.settings import setting
+
+@dataclass
+class Somewhere:
+    run: str = setting("s3://me:secret@bucket/run", "a run")
+
+def body(config, as_json):
+    logging.getLogger().warning("as it is")
+    return 0
+
+sys.exit(run_command("x", Somewhere, body, []))
+"""
+    words = [sys.executable, "-c", code]
+    environment = {**os.environ, "LOG_FORMAT": ""}
+    piped = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    document = json.loads(piped.stderr)
+    assert (document["message"], document["run"]) == ("as it is", "s3://bucket/run")
+    ours, theirs = pty.openpty()
+    subprocess.run(words, stderr=theirs, check=True, env=environment)
+    os.close(theirs)
+    assert os.read(ours, 1000).decode().strip().endswith("WARNING as it is")
+    os.close(ours)
 
 
 def test_a_log_format_that_is_none_is_one_line_and_status_one(

@@ -60,7 +60,14 @@ def test_as_json_a_message_is_a_document_of_what_is_known() -> None:
         assert "\n" not in line
         return json.loads(line)
 
-    plain = {"time": "1970-01-01T00:00:00.250+00:00", "level": "WARNING", "message": "a b"}
+    plain = {
+        "time": "1970-01-01T00:00:00.250+00:00",
+        "level": "WARNING",
+        "message": "a b",
+        "run": None,
+        "shard": None,
+        "key": None,
+    }
     assert document() == plain
     with messages_about("s3://bucket/run"):
         assert document(shard="a-1", key='"quoted"\x1b') == {
