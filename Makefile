@@ -45,7 +45,7 @@ types: $(VENV)/installed
 	$(BIN)/mypy
 
 quick-tests: $(VENV)/installed
-	$(PYTEST) --quiet -m 'not services and not slow'
+	$(PYTEST) --numprocesses=logical --quiet -m 'not services and not slow'
 
 all-tests: $(VENV)/installed
 	$(PYTEST)

@@ -16,6 +16,8 @@ from torch import nn
 from masc_core import Generation, MaSC, Reference
 from tests.pictures import painted
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
 MOST_LINES = 40

@@ -17,6 +17,8 @@ from jobs.pipeline.command.call import parse
 from jobs.pipeline.errors import CallError
 from jobs.pipeline.evaluation import EvaluateConfig
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 PACKAGES = ("jobs", "masc_core")

@@ -22,6 +22,8 @@ from jobs.pipeline.command.call import run_command
 from jobs.pipeline.explaining import ExplainConfig
 from tests.commands import Run, rows_of
 
+pytestmark = pytest.mark.slow
+
 KEY = "alpha/cat-1"
 
 

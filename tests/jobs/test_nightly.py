@@ -24,6 +24,8 @@ from tests import nights as making
 from tests.nights import Nights, later, nights_at
 from tests.pipeline.results.test_summary import write_part
 
+pytestmark = pytest.mark.slow
+
 DROP = 0.02
 """Four margins."""
 

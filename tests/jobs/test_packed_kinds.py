@@ -25,6 +25,8 @@ from tests.pictures import painted
 from tests.pipeline.scoring.small_scorer import MAX_NUM_PATCHES, ready_scorer, small_plan
 from tests.shards import png
 
+pytestmark = pytest.mark.slow
+
 
 def scored(folder: Path, checkpoint: Path, **metric: Any) -> list[dict[str, Any]]:
     """The rows of what is packed in `folder`."""

@@ -11,6 +11,8 @@ import pytest
 
 from tests.pipeline.results.test_summary import sample, schema_with, unscored, write_part
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

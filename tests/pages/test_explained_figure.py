@@ -17,6 +17,8 @@ from jobs.pipeline.scored_samples import Picture
 from masc_core import Explanation, ReferenceMatch
 from tests.pictures import painted
 
+pytestmark = pytest.mark.slow
+
 TEXT = "{http://www.w3.org/2000/svg}text"
 
 

@@ -18,6 +18,8 @@ from tests.commands import rows_of
 from tests.pages.scored import score, write_shards
 from tests.pictures import painted
 
+pytestmark = pytest.mark.slow
+
 OF_A_SAMPLE = {"_id", "_rand", "_media_type", "filepath", "tags", "metadata", "group"}
 """What FiftyOne itself keeps of one, beside the fields of its schema."""
 

@@ -32,6 +32,8 @@ from tests.faults.s3 import S3Server, client_environment, environment, s3_server
 from tests.pages.scored import score, write_shards
 from tests.pictures import painted
 
+pytestmark = pytest.mark.slow
+
 ALL = 8
 """Samples of the run."""
 

@@ -20,6 +20,8 @@ from jobs.pipeline.run.rows import SCORES_SCHEMA
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.versions import Version
 
+pytestmark = pytest.mark.slow
+
 N_SHARDS, CONCEPTS_A_SHARD, PROMPTS = 20, 2, 3
 GROUPS = {"masc": {"encoder.dtype": "float32"}}
 MARGIN = 0.005

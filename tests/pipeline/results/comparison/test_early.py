@@ -10,6 +10,8 @@ from jobs.pipeline.results.comparison.verdict import Verdict
 from tests.benchmarks.early import simulate
 from tests.benchmarks.error_rates import SYMMETRIC
 
+pytestmark = pytest.mark.slow
+
 RULES = EarlyRules({"cp": 1.0, "pf": 1.0})
 ALTERNATING = np.resize([-0.1, 0.1], 40)
 
