@@ -29,6 +29,8 @@ from jobs.pipeline.command.call import parse
 from jobs.pipeline.command.settings import Config
 from tests.pictures import of_one_cat
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 PAGES = [

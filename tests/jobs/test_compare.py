@@ -20,6 +20,8 @@ from jobs.pipeline.comparison import CompareConfig
 from tests.commands import Run, command
 from tests.pipeline.results.test_summary import schema_with, write_part
 
+pytestmark = pytest.mark.slow
+
 Row = dict[str, Any]
 NAN = float("nan")
 FOOTER = {"encoder.dtype": "float32", "metric.stripper": "regex"}

@@ -13,6 +13,8 @@ from jobs.pipeline.results.comparison.suspicions import suspicions_of_runs
 from tests.jobs.test_compare import FOOTER, NAN, Row, compare, drop_cp, rows_of, write_run
 from tests.pipeline.results.test_summary import schema_with, write_part
 
+pytestmark = pytest.mark.slow
+
 
 def compared(*words: str) -> dict[str, Any]:
     done = compare(*words, "--json")

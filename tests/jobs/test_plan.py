@@ -17,6 +17,8 @@ from jobs.plan import plan_command
 from tests.commands import Run, command
 from tests.pipeline.results.test_summary import write_part
 
+pytestmark = pytest.mark.slow
+
 CONCEPT, PROMPT, SEED = 0.08, 0.05, 0.03
 """Standard deviations of the scores."""
 

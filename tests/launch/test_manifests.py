@@ -13,6 +13,8 @@ import yaml
 from tests.launch import validators
 from tests.launch.validators import LAUNCH, ROOT, Manifest, Problems, misspelt, read
 
+pytestmark = pytest.mark.slow
+
 KUSTOMIZED = ("gke", "eks", "raycronjob")
 KINDS = ("ServiceAccount", "NetworkPolicy", "ConfigMap", "CronJob", "RayJob", "RayCronJob")
 ONE_EACH = {

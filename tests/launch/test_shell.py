@@ -17,6 +17,8 @@ from jobs.pipeline.nightly_settings import check as check_night
 from tests.launch.shell import cron_line, run, shell_of_manifests
 from tests.launch.validators import LAUNCH, ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = ("on-nodes.sh", "ray-cluster.sh", "slurm.sbatch", "until-done.sh")
 SHELLCHECK = Path(sys.prefix) / "bin" / "shellcheck"
 

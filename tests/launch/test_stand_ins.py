@@ -13,6 +13,8 @@ import pytest
 from tests.launch.shell import put, run
 from tests.launch.validators import LAUNCH
 
+pytestmark = pytest.mark.slow
+
 # ------------------------------------------------------------------ until-done.sh
 
 

@@ -16,6 +16,8 @@ from masc_core import Encoder, Generation, MaSC, Reference
 from masc_core.pixels import DifferentiablePixels
 from tests.pictures import painted
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = ["a cat on a beach", "a dog in the snow", "the cat, asleep", ""]
 SUBJECTS = ["cat", "dog", None, "cat"]
 
