@@ -19,7 +19,8 @@ from tests.launch.samples import write_samples
 from tests.launch.shell import cron_line
 from tests.launch.validators import ROOT
 
-N_SHARDS = 10
+N_SHARDS = 150
+"""So many that a night is not over before it hears of its deadline."""
 
 
 def crontab(folder: Path, checkpoint: Path) -> tuple[dict[str, str], list[str]]:
