@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.pages import runs
 from tests.pages.opened import Opened, opened_page
@@ -131,15 +131,15 @@ def test_a_point_says_its_figures_under_the_pointer_and_under_the_focus(opened: 
 
 def test_a_link_leads_to_a_model_and_from_there_to_a_concept(opened: Opened) -> None:
     opened.tab.locator(".board a", has_text="<img").click()
-    assert opened.tab.locator("#detail-title").inner_text() == f"Model {runs.IMAGE}"
+    expect(opened.tab.locator("#detail-title")).to_have_text(f"Model {runs.IMAGE}")
     assert opened.tab.evaluate("document.activeElement.id") == "detail"
     opened.tab.locator("#detail-body a", has_text="concept-02").click()
-    assert opened.tab.locator("#detail-title").inner_text() == "Concept concept-02"
-    assert "-0.0500" in opened.tab.locator("#detail-body").inner_text()
+    expect(opened.tab.locator("#detail-title")).to_have_text("Concept concept-02")
+    expect(opened.tab.locator("#detail-body")).to_contain_text("-0.0500")
     opened.tab.keyboard.press("Escape")
     opened.tab.wait_for_selector("#detail", state="hidden")
     opened.go("concept=nothing%20of%20the%20kind")
-    assert "no such concept" in opened.tab.locator("#detail-body").inner_text()
+    expect(opened.tab.locator("#detail-body")).to_contain_text("no such concept")
 
 
 def test_the_colours_are_chosen_by_a_button(opened: Opened) -> None:
