@@ -8,9 +8,9 @@ nothing.
 
 from __future__ import annotations
 
+import math
 from collections import Counter as Tally
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +18,7 @@ from ray.util import metrics
 
 from jobs.pipeline.cluster.standing import Standing
 from jobs.pipeline.cluster.worker_handle import WorkerHandle
+from jobs.pipeline.run.reports import Timings
 
 SHARD_SECONDS = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
 """Bounds of the histogram of shards; one is about a thousand samples."""
@@ -65,11 +66,10 @@ class Series:
         self._in_work = metrics.Gauge(
             "masc_rows", "Rows of this call, with those of shards that are not committed.", OF_RUN
         )
-        self._n_reports: dict[int, int] = {}
-        """Shards of each worker that were counted, by its handle's identity."""
+        self._seen: dict[int, _Seen] = {}
+        """What was counted of each worker, by its handle's identity."""
         self._n_errors = Tally[str]()
         """Errors that were counted, by kind."""
-        self._last = Standing()
 
     def __enter__(self) -> Self:
         return self
@@ -114,12 +114,12 @@ class Series:
             gauge.set(value, {**self._run, "state": state})
 
     def _show_worker(self, worker: WorkerHandle) -> None:
-        done = self._n_reports.get(id(worker), 0)
-        if worker.place is None or len(worker.reports) == done:
+        seen = self._seen.setdefault(id(worker), _Seen())
+        new = worker.reports[seen.n_reports :]
+        if worker.place is None or not new:
             return
-        self._n_reports[id(worker)] = len(worker.reports)
         tags = {**self._run, "node": worker.place.node, "worker": str(worker.place.pid)}
-        for report in worker.reports[done:]:
+        for report in new:
             for status, n in asdict(report.counts).items():
                 if n:
                     self._samples.inc(n, {**tags, "status": status})
@@ -128,18 +128,31 @@ class Series:
             self._shard_seconds.observe(seconds + timings.commit, tags)
             if seconds > 0:
                 self._rate.set(report.counts.total / seconds, tags)
-        for name, share in shares_of(worker).items():
-            {"scoring": self._busy, "waiting": self._wait}[name].set(share, tags)
+            seen.add(timings)
+        if seen.seconds > 0:
+            self._busy.set(seen.scoring / seen.seconds, tags)
+            self._wait.set(seen.waiting / seen.seconds, tags)
 
 
-def shares_of(worker: WorkerHandle) -> Mapping[str, float]:
-    """Of the time from a worker's first shard to the end of its last: what it computed, and what
-    it waited for samples, in [0, 1]; empty where there was no time."""
-    timings = [report.timings for report in worker.reports]
-    whole = max(each.ended for each in timings) - min(each.began for each in timings)
-    if whole <= 0:
-        return {}
-    return {
-        "scoring": sum(each.scoring for each in timings) / whole,
-        "waiting": sum(each.waiting for each in timings) / whole,
-    }
+@dataclass
+class _Seen:
+    """Of one worker's shards: totals, so that a look costs what is new and not all that was."""
+
+    n_reports: int = 0
+    scoring: float = 0.0
+    waiting: float = 0.0
+    began: float = math.inf
+    ended: float = -math.inf
+
+    def add(self, timings: Timings) -> None:
+        """One shard more."""
+        self.n_reports += 1
+        self.scoring += timings.scoring
+        self.waiting += timings.waiting
+        self.began = min(self.began, timings.began)
+        self.ended = max(self.ended, timings.ended)
+
+    @property
+    def seconds(self) -> float:
+        """From the first shard's begin to the last one's end."""
+        return self.ended - self.began
