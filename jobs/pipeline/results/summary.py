@@ -212,8 +212,10 @@ def _early_lines(runs: Sequence[str]) -> list[str]:
     for run in runs:
         try:
             end = early_end(RunDirectory(run).read_description())
-        except (CallError, StorageError, ValueError):
-            continue  # of whatever it is, there is nothing to say
+        except (CallError, StorageError, ValueError) as error:
+            # The rows alone can be reduced, but that they may not be all of it is said.
+            log.warning("%s: whether it stopped early is not known: %s", redact(run), error)
+            continue
         if end is not None:
             lines.append(f"{redact(run)} {end}")
     return lines
