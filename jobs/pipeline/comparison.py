@@ -41,6 +41,7 @@ from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.early import EarlyEnd, early_end
 from jobs.pipeline.run.scores import Scores
 from jobs.pipeline.run.stale import open_counted
+from jobs.pipeline.storage.filesystem import absolute
 from jobs.pipeline.storage.redaction import redact
 
 MOST = 1e9
@@ -234,6 +235,8 @@ def _gather_run(
         pairs = models_of_one_run(before, config.baseline_model, config.candidate_model)
     else:
         pairs = matched_models(before, after, config.baseline_model, config.candidate_model)
+        if absolute(config.baseline) == absolute(candidate):
+            _require_meant(pairs, config)
     if not is_of_one_run and config.baseline_model is None and config.candidate_model is None:
         used = {name for pair in pairs for name in pair}
         for side, models in (("baseline", before), ("candidate", after)):
@@ -250,6 +253,20 @@ def _gather_run(
         )
         for old, new in pairs
     ]
+
+
+def _require_meant(pairs: Sequence[tuple[str, str]], config: CompareConfig) -> None:
+    """A run may be held against itself, to see that it is the same; one model of it only by name.
+
+    Raises:
+        CallError: one model is named, and would be taken for the other as well.
+    """
+    is_half_named = (config.baseline_model is None) != (config.candidate_model is None)
+    if is_half_named and any(old == new for old, new in pairs):
+        raise CallError(
+            f"candidate={redact(config.baseline)}: {pairs[0][0]} would be compared with itself; "
+            "leave candidate= out to compare the models of one run, or name both"
+        )
 
 
 def _names(config: CompareConfig, candidate: str, old: str, new: str) -> tuple[str, str]:

@@ -330,6 +330,10 @@ def test_rows_without_anything_but_the_needed_columns_compare(
         (("candidate=x",), "baseline= is required"),
         (("columns=[clip_i]",), "no score column 'clip_i'; known: cp, pf"),
         (("candidate_model=who",), "candidate_model=who: "),
+        (
+            ("candidate_model=night-1",),
+            "night-1 would be compared with itself; leave candidate= out",
+        ),
         (("confidence=2",), "expected 0.5 to 0.9999"),
         (("gate.cp=-1",), "gate.cp=-1.0"),
         (("pair_by=key",), "pair_by=key: expected auto, seed, prompt, concept"),

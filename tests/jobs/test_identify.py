@@ -270,7 +270,7 @@ def test_pairs_that_cannot_be_are_one_line(
     [
         (["columns=pf"], "columns=pf: it has no pf_per_reference; there are cp, clip_i, cp.leak"),
         (["out=hf://x"], "every file written to the hub would be a commit"),
-        (["run=nowhere"], "nothing to reduce, no scores/*.parquet there"),
+        (["run=nowhere"], "nothing scored there, no scores/*.parquet"),
     ],
 )
 def test_calls_that_cannot_be_meant_are_one_line(run: Path, words: list[str], said: str) -> None:

@@ -240,8 +240,8 @@ def test_what_a_run_was_made_with_is_shown_without_its_secrets(tmp_path: Path) -
     ("words", "said"),
     [
         ([], "run= is required"),
-        (["run=nowhere"], "run=nowhere: nothing to reduce, no scores/*.parquet there"),
-        (["run=RUN", "baseline=nowhere"], "run=nowhere: nothing to reduce"),
+        (["run=nowhere"], "run=nowhere: nothing scored there, no scores/*.parquet"),
+        (["run=RUN", "baseline=nowhere"], "run=nowhere: nothing scored there"),
         (["run=RUN", "baseline_model=m"], "baseline_model= goes with baseline="),
         (["run=RUN", "history=nowhere.parquet"], "history=nowhere.parquet: no such file"),
         (["run=RUN", "history=RUN/scores/part.parquet"], "no history of jobs.nightly"),

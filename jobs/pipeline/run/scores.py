@@ -237,7 +237,7 @@ def _list_parts(run: str) -> tuple[AbstractFileSystem, list[str]]:
         if name.endswith(".parquet") and not name.rpartition("/")[2].startswith(".")
     )
     if not parts:
-        raise CallError(f"run={redacted}: nothing to reduce, no scores/*.parquet there")
+        raise CallError(f"run={redacted}: nothing scored there, no scores/*.parquet")
     return fs, parts
 
 

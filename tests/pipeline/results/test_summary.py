@@ -351,7 +351,7 @@ def test_names_stored_as_other_text_types_reduce_alike(kind: pa.DataType) -> Non
 
 @pytest.mark.parametrize("run", ["memory://no-such-run", "/no/such/run"])
 def test_a_run_without_parts_is_a_wrong_call(run: str) -> None:
-    with pytest.raises(CallError, match=f"run={run}: nothing to reduce"):
+    with pytest.raises(CallError, match=f"run={run}: nothing scored there"):
         summarise_run(run)
 
 
