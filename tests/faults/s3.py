@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import fsspec.config
 from s3fs import S3FileSystem
 
 HOST = "127.0.0.1"
@@ -48,8 +49,9 @@ def client_environment(endpoint: str) -> dict[str, str]:
 def environment(variables: dict[str, str]) -> Iterator[None]:
     """Set variables for what is started within the context, as a Ray cluster and its workers."""
     before = {name: os.environ.get(name) for name in variables}
+    conf = dict(fsspec.config.conf)
     os.environ.update(variables)
-    S3FileSystem.clear_instance_cache()  # those of this process have the addresses of before
+    _as_the_environment_says()
     try:
         yield
     finally:
@@ -58,6 +60,15 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+        fsspec.config.conf.clear()
+        fsspec.config.conf.update(conf)
+        S3FileSystem.clear_instance_cache()
+
+
+def _as_the_environment_says() -> None:
+    """For this process, which read it when it began."""
+    fsspec.config.set_conf_env(fsspec.config.conf)
+    S3FileSystem.clear_instance_cache()  # those that there are have the addresses of before
 
 
 @dataclass(frozen=True)

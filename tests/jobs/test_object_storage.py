@@ -16,11 +16,13 @@ from typing import Any
 
 import pyarrow.dataset as pads
 import pytest
+import ray
 from PIL import Image
 from ray.cluster_utils import Cluster
 from s3fs import S3FileSystem
 
-from tests.commands import Run, command, rows_of
+from jobs.pipeline.cluster.kept_workers import workers_kept
+from tests.commands import Run, here, rows_of
 from tests.faults.proxy import Fault, FaultyProxy, Rule
 from tests.faults.s3 import (
     KEY_ID,
@@ -56,7 +58,6 @@ class Buckets:
 
     fs: S3FileSystem
     proxy: FaultyProxy
-    cluster: str
     photos: str
     results: str
     encoder: Path
@@ -73,14 +74,13 @@ class Buckets:
             f"run=s3://{self.run}",
             f"encoder.name_or_path={self.encoder}",
             "encoder.max_num_patches=64",
-            f"ray.address={self.cluster}",
             *LAYOUT,
             *words,
         ]
 
     def command(self, name: str, *words: str) -> Run:
         """A command that reaches the storage through the proxy; it never says what is secret."""
-        run = command(name, *words)
+        run = here(name, *words)
         self.assert_nothing_secret_in(run.stdout + run.stderr)
         return run
 
@@ -132,13 +132,16 @@ def proxy(server: S3Server) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture(scope="module")
-def cluster(proxy: FaultyProxy) -> Iterator[str]:
-    """The address of a cluster whose workers reach the storage through the proxy; commands bring
-    it their code."""
-    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+def joined(proxy: FaultyProxy) -> Iterator[str]:
+    """The address of a cluster whose workers reach the storage through the proxy. This process is
+    on it, and its workers outlast a command."""
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 3, "include_dashboard": False}
+    )
+    ray.init(cluster.address, logging_level="ERROR")
+    with workers_kept():
         yield cluster.address
+    ray.shutdown()
     cluster.shutdown()
 
 
@@ -150,16 +153,15 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local_rows(shards: Path, cluster: str, naflex_checkpoint: Path) -> list[dict[str, Any]]:
+def local_rows(shards: Path, joined: str, naflex_checkpoint: Path) -> list[dict[str, Any]]:
     """What an undisturbed run over local files gives."""
-    run = command(
+    run = here(
         "evaluate",
         f"samples={shards}/generations-*.tar",
         f"references={shards}/references-*.tar",
         f"run={shards}/run",
         f"encoder.name_or_path={naflex_checkpoint}",
         "encoder.max_num_patches=64",
-        f"ray.address={cluster}",
         *LAYOUT,
     )
     assert run.returncode == 0, run.stderr
@@ -173,7 +175,7 @@ numbers = count()
 
 @pytest.fixture
 def buckets(
-    server: S3Server, proxy: FaultyProxy, cluster: str, shards: Path, naflex_checkpoint: Path
+    server: S3Server, proxy: FaultyProxy, joined: str, shards: Path, naflex_checkpoint: Path
 ) -> Buckets:
     """Buckets of this test alone, and no faults yet."""
     fs, number = server.filesystem(), next(numbers)
@@ -182,7 +184,7 @@ def buckets(
     fs.mkdir(results)
     proxy.clear()
     proxy.injected.clear()
-    return Buckets(fs, proxy, cluster, photos, results, naflex_checkpoint)
+    return Buckets(fs, proxy, photos, results, naflex_checkpoint)
 
 
 def test_a_run_in_buckets_gives_the_rows_of_a_local_one_and_goes_on_where_it_stopped(
@@ -274,7 +276,7 @@ def test_masks_are_made_in_a_bucket_that_fails_and_comes_back(
     )
     call = (
         *(f"samples=s3://{buckets.photos}/{name}", f"out=s3://{out}", "segmenter.name=clipseg"),
-        *(f"segmenter.name_or_path={quiet.checkpoint}", f"ray.address={buckets.cluster}"),
+        f"segmenter.name_or_path={quiet.checkpoint}",
         *LAYOUT,
     )
     done = buckets.command("segment", *call)
@@ -290,12 +292,12 @@ def test_masks_are_made_in_a_bucket_that_fails_and_comes_back(
 
 
 def test_credentials_that_expire_at_the_commit_end_the_run_until_there_are_others(
-    buckets: Buckets, local_rows: list[dict[str, Any]], tmp_path: Path
+    buckets: Buckets, joined: str, local_rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     buckets.proxy.add(Rule(Fault.EXPIRED, "PUT", f"/{buckets.run}/scores/"))
     with (tmp_path / "stderr").open("w+") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.evaluate", *buckets.call()],
+            [sys.executable, "-m", "jobs.evaluate", *buckets.call(), f"ray.address={joined}"],
             stdout=subprocess.DEVNULL,
             stderr=stderr,
         )
@@ -384,7 +386,7 @@ def test_shards_are_packed_into_a_bucket_as_into_a_folder(buckets: Buckets, tmp_
     packed = buckets.command("pack", *words, f"out=s3://{out}")
     assert packed.returncode == 0, packed.stderr
     assert packed.stdout == f"s3://{out}\n"
-    local = command("pack", *words, f"out={tmp_path}/shards")
+    local = here("pack", *words, f"out={tmp_path}/shards")
     assert local.returncode == 0, local.stderr
     in_folder = {path.name: path.read_bytes() for path in (tmp_path / "shards").iterdir()}
     assert len(in_folder) == 2
