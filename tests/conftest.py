@@ -21,6 +21,11 @@ from tests.photos import WHY_NOT, Photo, are_there, by_subject
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
+# Ray starts workers before anybody asks for one, and most are never asked: a good part of the time
+# of many small clusters and jobs. Those that are started here, or by a command, read it.
+os.environ.setdefault("RAY_enable_worker_prestart", "0")
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+
 # Where stderr is no terminal log lines are documents, which are a test of their own.
 os.environ.setdefault("LOG_FORMAT", "text")
 
@@ -136,17 +141,23 @@ def cluster_address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def joined_here(cluster_address: str) -> Iterator[None]:
-    """This process is on the cluster, and its workers outlast a command: to start one takes
-    seconds. No other process has room on the cluster meanwhile."""
+def on_cluster(cluster_address: str) -> Iterator[None]:
+    """This process is on the cluster: a command that is called here need not join it."""
     import ray
 
+    ray.init(cluster_address, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def joined_here(on_cluster: None) -> Iterator[None]:
+    """And its workers outlast a command: to start one takes seconds. No other process has room on
+    the cluster meanwhile."""
     from jobs.pipeline.cluster.kept_workers import workers_kept
 
-    ray.init(cluster_address, logging_level="ERROR")
     with workers_kept():
         yield
-    ray.shutdown()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`python -m jobs.nightly` with nothing replaced: real shards, real Ray, a real encoder."""
+"""`jobs.nightly` with nothing replaced: real shards, real Ray, a real encoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.commands import command, description_of, rows_of
+from tests.commands import description_of, here, rows_of
 from tests.masc_core.segmenters.checkpoints import write_clipseg
 from tests.pictures import painted
 from tests.pipeline.segmenting.conftest import unmasked
@@ -51,7 +51,7 @@ def by_the_authors(checkpoint: Path) -> tuple[float, float]:
 
 
 def test_two_checkpoints_are_scored_on_one_ray_and_judged(
-    naflex_checkpoint: Path, tmp_path: Path
+    naflex_checkpoint: Path, joined_here: None, tmp_path: Path
 ) -> None:
     references = [reference("cat/0", 1), reference("dog/0", 3, concept="dog", subject="dog")]
     write_tar(tmp_path / "references-000000.tar", [m for each in references for m in each])
@@ -66,7 +66,7 @@ def test_two_checkpoints_are_scored_on_one_ray_and_judged(
         "encoder.max_num_patches=64",
         "min_concepts=2",
     )
-    done = command("nightly", *words, "--json")
+    done = here("nightly", *words, "--json")
     assert done.returncode == 2, done.stderr
     first, second = json.loads(done.stdout)["judged"]
     assert (first["verdict"], second["verdict"], second["against"]) == (None, "same", "step-1")
@@ -84,12 +84,12 @@ def test_two_checkpoints_are_scored_on_one_ray_and_judged(
         assert (row["cp"], row["pf"]) == pytest.approx(by_the_authors(naflex_checkpoint), abs=1e-5)
     assert description_of(home / "runs" / "step-2")["errors"] == {"mask.png: missing": 1}
     assert pq.read_table(home / "history.parquet")["checkpoint"].to_pylist() == ["step-1", "step-2"]
-    nothing = command("nightly", *words, "ray.address=nowhere:1", "--json")
+    nothing = here("nightly", *words, "ray.address=nowhere:1", "--json")
     assert (nothing.returncode, json.loads(nothing.stdout)["judged"]) == (0, [])
 
 
 def test_shards_without_masks_are_segmented_first_and_references_once(
-    naflex_checkpoint: Path, cluster_address: str, tmp_path: Path
+    naflex_checkpoint: Path, joined_here: None, tmp_path: Path
 ) -> None:
     segmenter = write_clipseg(tmp_path / "clipseg")
     write_tar(tmp_path / "references-0.tar", unmasked("cat/0", 50))
@@ -99,11 +99,11 @@ def test_shards_without_masks_are_segmented_first_and_references_once(
         write_tar(folder / "generations-0.tar", [member for each in samples for member in each])
         (folder / "_SUCCESS").touch()
     home = tmp_path / "home"
-    done = command(
+    done = here(
         "nightly",
         *(f"inbox={tmp_path}/inbox/{{checkpoint}}/shards/*.tar", f"home={home}"),
         *(f"references={tmp_path}/references-*.tar", f"encoder.name_or_path={naflex_checkpoint}"),
-        *("encoder.max_num_patches=64", f"ray.address={cluster_address}", "workers.count=1"),
+        *("encoder.max_num_patches=64", "workers.count=1"),
         *("segmenter.name=clipseg", f"segmenter.name_or_path={segmenter}", "--json"),
     )
     # One concept cannot decide.

@@ -16,7 +16,7 @@ from PIL import Image
 
 from masc_core import MaSC
 from masc_core.segmenters import load_segmenter
-from tests.commands import Run, command, description_of, rows_of
+from tests.commands import Run, description_of, here, rows_of
 from tests.driving import Watched, kill, until, workers
 from tests.faults.disk import small_disk as small_disk
 from tests.masc_core.segmenters.checkpoints import write_clipseg
@@ -48,7 +48,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def words(shards: Path, checkpoint: Path, cluster_address: str) -> list[str]:
+def words(shards: Path, checkpoint: Path, on_cluster: None, cluster_address: str) -> list[str]:
     return [
         f"samples={shards}/generations-*.tar",
         "segmenter.name=clipseg",
@@ -60,7 +60,7 @@ def words(shards: Path, checkpoint: Path, cluster_address: str) -> list[str]:
 @pytest.fixture(scope="module")
 def quiet(shards: Path, words: list[str]) -> dict[str, bytes]:
     """The shards with masks of a call that nobody disturbed."""
-    done = command("segment", *words, f"out={shards}/quiet", "--json", "preview=6")
+    done = here("segment", *words, f"out={shards}/quiet", "--json", "preview=6")
     assert done.returncode == 0, done.stderr
     total = json.loads(done.stdout)
     assert (total["n"], total["n_segmented"]) == (N_SHARDS * N_SAMPLES, N_SHARDS * N_SAMPLES)
@@ -121,7 +121,7 @@ def test_killed_workers_and_a_killed_driver_leave_the_bytes_of_a_quiet_call(
 
     # All of it is there: no worker starts, and nothing is written again.
     stands = times(out)
-    third = command("segment", *words, f"out={out}")
+    third = here("segment", *words, f"out={out}")
     assert third.returncode == 0, third.stderr
     assert {name: at for name, at in times(out).items() if stands[name] != at} == {}
 
@@ -129,7 +129,7 @@ def test_killed_workers_and_a_killed_driver_leave_the_bytes_of_a_quiet_call(
 def test_a_full_disk_ends_the_call_with_one_line_and_no_half_a_shard(
     quiet: Mapping[str, bytes], small_disk: Path, words: list[str]
 ) -> None:
-    first = command("segment", *words, f"out={small_disk}/out")
+    first = here("segment", *words, f"out={small_disk}/out")
     assert first.returncode == 3, first.stderr
     assert "Traceback" not in first.stderr
     assert re.search(
@@ -139,29 +139,29 @@ def test_a_full_disk_ends_the_call_with_one_line_and_no_half_a_shard(
     assert kept.items() <= quiet.items()
     assert len(kept) < N_SHARDS
     subprocess.run(["mount", "-o", "remount,size=32m", str(small_disk)], check=True)
-    again = command("segment", *words, f"out={small_disk}/out")
+    again = here("segment", *words, f"out={small_disk}/out")
     assert again.returncode == 0, again.stderr
     assert shards_in(small_disk / "out") == quiet
 
 
-def evaluation(folder: Path, checkpoint: Path, encoder: Path, address: str, *more: str) -> Run:
+def evaluation(folder: Path, checkpoint: Path, encoder: Path, *more: str) -> Run:
     """`jobs.evaluate` on shards without masks."""
-    return command(
+    return here(
         "evaluate",
         *(f"samples={folder}/generations-*.tar", f"references={folder}/references-*.tar"),
         *(f"run={folder}/run", f"encoder.name_or_path={encoder}", "encoder.max_num_patches=64"),
         *("segmenter.name=clipseg", f"segmenter.name_or_path={checkpoint}"),
-        *(f"segmenter.out={folder}/masked", "workers.count=1", f"ray.address={address}", *more),
+        *(f"segmenter.out={folder}/masked", "workers.count=1", *more),
     )
 
 
 def test_an_evaluation_gives_its_shards_masks_first_and_only_once(
-    tmp_path: Path, checkpoint: Path, naflex_checkpoint: Path, cluster_address: str
+    tmp_path: Path, checkpoint: Path, naflex_checkpoint: Path, on_cluster: None
 ) -> None:
     write_tar(tmp_path / "references-0.tar", unmasked("cat/0", 50))
     samples = [unmasked(f"{i}", i, model="m", prompt="a cat on a beach") for i in range(3)]
     write_tar(tmp_path / "generations-0.tar", [member for each in samples for member in each])
-    call = (tmp_path, checkpoint, naflex_checkpoint, cluster_address)
+    call = (tmp_path, checkpoint, naflex_checkpoint)
     first = evaluation(*call)
     assert first.returncode == 0, first.stderr
     masked = tmp_path / "masked"
@@ -190,12 +190,12 @@ def test_an_evaluation_gives_its_shards_masks_first_and_only_once(
 
 
 def test_what_cannot_be_scored_is_said_before_anything_is_segmented(
-    tmp_path: Path, checkpoint: Path, cluster_address: str
+    tmp_path: Path, checkpoint: Path, on_cluster: None
 ) -> None:
     write_tar(tmp_path / "references-0.tar", unmasked("cat/0", 50))
     write_tar(tmp_path / "generations-0.tar", unmasked("0", 0, model="m", prompt="a cat"))
     missing = tmp_path / "no-encoder"
-    done = evaluation(tmp_path, checkpoint, missing, cluster_address)
+    done = evaluation(tmp_path, checkpoint, missing)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert f"encoder.name_or_path={missing}" in done.stderr
@@ -212,7 +212,7 @@ def test_samples_without_a_subject_are_named_and_too_many_empty_masks_are_an_exi
     write_tar(tmp_path / "one.tar", [*unmasked("a", 1), *without, *generation("c", 3)])
     call = (*words[1:], f"samples={tmp_path}/one.tar", f"out={tmp_path}/out")
     # No value of a sigmoid is over 1.
-    done = command("segment", *call, "segmenter.mask_threshold=1", "limits.max_empty_rate=0.5")
+    done = here("segment", *call, "segmenter.mask_threshold=1", "limits.max_empty_rate=0.5")
     assert done.returncode == 2, done.stderr
     assert "1 of 1 masks are empty, more than limits.max_empty_rate=0.5 allows" in done.stderr
     assert "1 of 3 samples could not be segmented" in done.stderr
