@@ -46,6 +46,12 @@ from tests.photos import WHY_NOT, are_there
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def shared_ray(cluster_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs join the tests' cluster: a slice need not wait for a Ray of its own."""
+    monkeypatch.setenv("RAY_ADDRESS", cluster_address)
+
+
 @pytest.mark.services
 def test_the_reducers_slice_reads_every_row(tmp_path: Path) -> None:
     figures = reducing.against_the_bare_queries(tmp_path, 1, 10_000, 4)
@@ -130,7 +136,7 @@ def test_a_simulated_cluster_commits_every_shard(tmp_path: Path) -> None:
 
 
 @pytest.mark.services
-def test_the_jobs_slice_agrees_with_the_authors(tmp_path: Path) -> None:
+def test_the_jobs_slice_agrees_with_the_authors(tmp_path: Path, shared_ray: None) -> None:
     ratio, difference, start = scoring.against_the_authors(
         tmp_path, small_checkpoint(tmp_path), rounds=1, n=3, n_references=1, least=0
     )
@@ -140,7 +146,7 @@ def test_the_jobs_slice_agrees_with_the_authors(tmp_path: Path) -> None:
 
 
 @pytest.mark.services
-def test_the_bare_encoder_is_timed_beside_the_job(tmp_path: Path) -> None:
+def test_the_bare_encoder_is_timed_beside_the_job(tmp_path: Path, shared_ray: None) -> None:
     ratio, waiting = scoring.against_the_bare_encoder(tmp_path, small_checkpoint(tmp_path), 1, 3)
     assert ratio.value > 0
     assert 0 <= waiting.value <= 1
@@ -196,7 +202,7 @@ def test_comparators_are_measured_one_by_one_and_together(tmp_path: Path) -> Non
 
 
 @pytest.mark.services
-def test_the_gpu_benchmark_as_far_as_a_cpu_goes(tmp_path: Path) -> None:
+def test_the_gpu_benchmark_as_far_as_a_cpu_goes(tmp_path: Path, shared_ray: None) -> None:
     figures = on_gpu.on_gpu(
         tmp_path, small_checkpoint(tmp_path), 1, torch.device("cpu"), ["float32"], 12, 0.2
     )

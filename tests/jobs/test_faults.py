@@ -16,7 +16,7 @@ import pytest
 from PIL.PngImagePlugin import PngInfo
 from ray.cluster_utils import Cluster
 
-from tests.commands import command, description_of, rows_of
+from tests.commands import command, description_of, here, rows_of
 from tests.driving import Evaluation, kill, until, workers
 from tests.faults.disk import small_disk as small_disk
 from tests.jobs.test_evaluate import write_good_shards
@@ -59,16 +59,15 @@ def encoder(naflex_checkpoint: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def quiet(shards: Path, encoder: list[str], cluster_address: str) -> list[dict]:
+def quiet(shards: Path, encoder: list[str], on_cluster: None) -> list[dict]:
     """The rows of a run that nobody disturbed."""
-    done = command(
+    done = here(
         "evaluate",
         f"samples={shards}/generations-*.tar",
         f"references={shards}/references-*.tar",
         f"run={shards}/quiet",
         *encoder,
         "workers.count=2",
-        f"ray.address={cluster_address}",
     )
     assert done.returncode == 0, done.stderr
     return in_order(rows_of(shards / "quiet"))
@@ -192,7 +191,7 @@ def test_a_second_driver_is_refused_while_the_first_runs(
     words = (*encoder, "workers.count=1", f"ray.address={cluster_address}")
     with Evaluation(folder, *words) as first:
         first.until_parts()
-        second = command(
+        second = here(
             "evaluate",
             f"samples={folder}/generations-*.tar",
             f"references={folder}/references-*.tar",
@@ -271,16 +270,15 @@ def deadly_members() -> list[Member]:
 
 
 def test_a_full_disk_ends_the_run_with_one_line_and_no_damaged_part(
-    small_disk: Path, folder: Path, encoder: list[str], cluster_address: str, quiet: list[dict]
+    small_disk: Path, folder: Path, encoder: list[str], on_cluster: None, quiet: list[dict]
 ) -> None:
     words = (
         f"samples={folder}/generations-*.tar",
         f"references={folder}/references-*.tar",
         f"run={small_disk}/run",
         *encoder,
-        f"ray.address={cluster_address}",
     )
-    run = command("evaluate", *words)
+    run = here("evaluate", *words)
     assert run.returncode == 3, run.stderr
     assert "Traceback" not in run.stderr
     assert re.search(
@@ -292,6 +290,6 @@ def test_a_full_disk_ends_the_run_with_one_line_and_no_damaged_part(
     assert 0 < len(kept) < len(quiet)
     assert not list((small_disk / "run" / "scores").glob(".*"))
     subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
-    again = command("evaluate", *words)
+    again = here("evaluate", *words)
     assert again.returncode == 0, again.stderr
     assert in_order(rows_of(small_disk / "run")) == quiet
