@@ -49,6 +49,8 @@ def load_state(
 ) -> Any:
     """A model from weights that are in memory, in float32 on the CPU, not to be trained.
 
+    Of releases of transformers before `checkpoint.TRANSFORMERS` too.
+
     Args:
         model_class: a class of transformers.
         config: of its configuration class.
@@ -64,8 +66,8 @@ def load_state(
         None,
         **options,
         config=config,
-        state_dict=dict(state),
-        dtype=torch.float32,
+        # Not by an argument, whose name differs between releases of transformers.
+        state_dict={name: own.float() for name, own in state.items()},
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )

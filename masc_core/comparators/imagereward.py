@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from PIL import Image
+    from tokenizers import Encoding
 
 CONFIG, WEIGHTS, VOCABULARY = "med_config.json", "ImageReward.pt", "vocab.txt"
 
@@ -49,6 +50,9 @@ SIDE = 224
 
 TEXT_LENGTH = 35
 """Tokens of a prompt, those that open and close it with them."""
+
+N_AROUND = 2
+"""Tokens that do."""
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 """Of the authors' rewards before they are normalised (image-reward 1.5, ImageReward.py)."""
@@ -130,18 +134,23 @@ class ImageRewardNetwork(ImageNetwork):
         Raises:
             CheckpointError: there are not: it is another vocabulary.
         """
-        from transformers import BertTokenizer
+        from tokenizers import BertWordPieceTokenizer
 
         file = self.vocabulary.path(VOCABULARY)
-        pieces = file.read_text(encoding="utf-8").split("\n")
-        vocabulary = {piece: number for number, piece in enumerate(pieces) if piece}
-        tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=True)
-        tokenizer.add_tokens(list(ADDED_TOKENS), special_tokens=True)
-        if len(tokenizer) != size:
+        try:
+            tokenizer = BertWordPieceTokenizer(str(file), lowercase=True)
+        except TypeError as error:  # without the tokens that open and close a text
+            raise CheckpointError(
+                f"{self.vocabulary.name_or_path}: {VOCABULARY}: {error}"
+            ) from error
+        tokenizer.add_special_tokens(list(ADDED_TOKENS))
+        if tokenizer.get_vocab_size() != size:
             raise CheckpointError(
                 f"{self.vocabulary.name_or_path}: {VOCABULARY} and {' '.join(ADDED_TOKENS)} are "
-                f"{len(tokenizer)} tokens; {CONFIG} says vocab_size {size}"
+                f"{tokenizer.get_vocab_size()} tokens; {CONFIG} says vocab_size {size}"
             )
+        tokenizer.enable_truncation(TEXT_LENGTH)
+        tokenizer.enable_padding(length=TEXT_LENGTH)
         return tokenizer
 
     @property
@@ -155,30 +164,30 @@ class ImageRewardNetwork(ImageNetwork):
         """See `preprocessing`."""
         return self._transform(image)
 
-    def rewards(self, pixels: torch.Tensor, prompts: Sequence[str]) -> list[float]:
-        """Of images (B, 3, H, W), each for a prompt of its own."""
+    def rewards(
+        self, pixels: torch.Tensor, prompts: Sequence[str]
+    ) -> tuple[list[float], list[int]]:
+        """The rewards of images (B, 3, H, W), each for a prompt of its own; and how many tokens
+        each prompt has before it is cut, those that open and close it with them."""
         import torch
 
-        tokens = self._tokenizer(
-            list(prompts),
-            padding="max_length",
-            truncation=True,
-            max_length=TEXT_LENGTH,
-            return_tensors="pt",
-        ).to(self.device)
+        texts = self._tokenizer.encode_batch(list(prompts))
+        ids, visible = (
+            torch.tensor([getattr(own, name) for own in texts], device=self.device)
+            for name in ("ids", "attention_mask")
+        )
         with torch.inference_mode():
             read = self._text(
-                tokens.input_ids,
-                tokens.attention_mask,
-                encoder_hidden_states=self._vision(pixels).last_hidden_state,
+                ids, visible, encoder_hidden_states=self._vision(pixels).last_hidden_state
             ).last_hidden_state[:, 0]
             rewards = self._head(read.float())[:, 0]
-        return ((rewards - REWARD_MEAN) / REWARD_STD).tolist()
+        return ((rewards - REWARD_MEAN) / REWARD_STD).tolist(), list(map(n_tokens, texts))
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before it is cut, those that open and close it with them."""
-        # A tokenizer that may not cut warns of what is too long; here that is what is asked.
-        return [len(ids) for ids in self._tokenizer(list(texts), verbose=False).input_ids]
+
+def n_tokens(text: Encoding) -> int:
+    """Of a text before it was cut; each part of what was cut off is opened and closed again."""
+    parts = [text, *text.overflowing]
+    return sum(sum(own.attention_mask) for own in parts) - N_AROUND * len(text.overflowing)
 
 
 class ImageRewardScores(NetworkScores[ImageRewardNetwork]):
@@ -212,9 +221,8 @@ class ImageRewardScores(NetworkScores[ImageRewardNetwork]):
         self, batch: Batch, references: Sequence[Sequence[EncodedReference]]
     ) -> dict[str, list[Any]]:
         """The rewards, and which prompts were cut."""
-        prompts = [own.prompt for own in batch.samples]
-        counts = self.network.count_tokens(prompts)
+        rewards, counts = self.network.rewards(batch.pixels, [own.prompt for own in batch.samples])
         return {
-            self.name: self.network.rewards(batch.pixels, prompts),
+            self.name: rewards,
             NOTES: ["; ".join(notes_of_cut(self.name, n, TEXT_LENGTH)) or None for n in counts],
         }

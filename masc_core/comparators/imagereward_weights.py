@@ -94,7 +94,7 @@ def text_config(config: Any, image_width: int, where: str) -> Any:
     if lacking:
         raise OSError(f"{where}: med_config.json does not say {', '.join(lacking)}")
     own = {key: config[key] for key in (*TEXT_SIZES, *TEXT_CHOICES) if key in config}
-    # The tokens that open a text by default are those of a larger vocabulary, and nothing uses them.
+    # What opens a text by default is of a larger vocabulary; nothing uses it.
     return BlipTextConfig(**own, encoder_hidden_size=image_width, bos_token_id=None)
 
 
