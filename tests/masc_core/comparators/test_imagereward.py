@@ -17,10 +17,10 @@ import torch
 from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import ComparatorSettings, load_comparator, make_comparators
 from masc_core.protocol import NOTES
+from tests.masc_core.comparators.checkpoints import write_imagereward
 from tests.masc_core.comparators.scoring import Sample, batches, loaded, scored
 from tests.parity.comparing import LEAST_SPREAD, TOLERANCE, largest_difference, ours, recorded
-from tests.parity.imagereward_reference import SMALL, SMALL_VOCABULARY, write_release
-from tests.parity.reference import fill
+from tests.parity.imagereward_reference import SMALL, SMALL_VOCABULARY
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +29,9 @@ SAID = recorded("imagereward")
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint, by the names that the authors' class gave its weights."""
+    """The checkpoint that was recorded."""
     path = tmp_path_factory.mktemp("imagereward")
-    state = {name: torch.zeros(shape) for name, shape in SAID["weights"].items()}
-    fill(state)
-    write_release(path, state, SMALL, SMALL_VOCABULARY)
+    write_imagereward(path)
     return path
 
 
