@@ -18,7 +18,7 @@ from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import ComparatorSettings, load_comparator, make_comparators
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators.checkpoints import write_imagereward
-from tests.masc_core.comparators.scoring import Sample, batches, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, batches, loaded, scored
 from tests.parity.comparing import LEAST_SPREAD, TOLERANCE, largest_difference, ours, recorded
 from tests.parity.imagereward_reference import SMALL, SMALL_VOCABULARY
 
@@ -47,8 +47,11 @@ def change(path: Path, how: Callable[[dict[str, torch.Tensor]], Any]) -> None:
     torch.save(state, path / "ImageReward.pt")
 
 
-def test_it_gives_what_the_authors_package_gave(release: Path, photos: object) -> None:
+def test_it_gives_what_the_authors_package_gave(
+    release: Path, photos: object, note_difference: Note
+) -> None:
     found = list(ours("imagereward", release, {"name_or_path": "."}))
+    note_difference("imagereward", found, SAID["scores"])
     assert largest_difference(SAID["scores"], found) <= TOLERANCE
     assert torch.tensor(found).std() > LEAST_SPREAD
 
