@@ -36,6 +36,7 @@ COMPARATORS: dict[str, str] = {
     "dinov3": "masc_core.comparators.dinov3:dinov3",
     "am_radio": "masc_core.comparators.am_radio:am_radio",
     "hpsv3": "masc_core.comparators.hpsv3:hpsv3",
+    "vqascore": "masc_core.comparators.vqascore:vqascore",
     "dreamsim": "masc_core.comparators.dreamsim:dreamsim",
     "cp.masked_maxcos@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",
     "cp.global_maxcos@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",
