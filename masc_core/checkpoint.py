@@ -91,17 +91,16 @@ def find_checkpoint(
         # By its name, as every machine has it in a place of its own.
         found = _in_directory(DEMO_CHECKPOINT, trust_remote_code=False, kind=kind)
         return replace(found, name_or_path=DEMO)
-    directory = directory_of(name_or_path)
-    if directory is not None:
+    if (directory := directory_of(name_or_path)) is not None:
         return _in_directory(directory, trust_remote_code, kind)
     return _on_hub(name_or_path, revision, trust_remote_code, kind)
 
 
 def directory_of(name_or_path: str) -> Path | None:
-    """The directory of this name, absolute; None for what can only be a hub id.
+    """The absolute directory that this is; None for what can only be a hub id.
 
     Raises:
-        CheckpointError: it can only be a directory, and is not there.
+        CheckpointError: it can be neither.
     """
     path = Path(name_or_path).expanduser()
     if path.is_dir():
@@ -135,8 +134,7 @@ def _on_hub(
     name: str, revision: str | None, trust_remote_code: bool, kind: CheckpointKind
 ) -> Checkpoint:
     where = name
-    log.info("no directory %s: looking for it on the hub", name)
-    with asking_hub(where):
+    with hub_errors_in_a_line(where):
         config, *others = _configurations_on_hub(name, revision)
     if not (trust_remote_code or kind.ignores_code):
         _refuse_code([config, *others], where)
@@ -149,29 +147,30 @@ def _on_hub(
 
 
 @contextmanager
-def asking_hub(where: str) -> Iterator[None]:
-    """What the hub answers within, in one line.
+def hub_errors_in_a_line(name: str) -> Iterator[None]:
+    """Look for a hub id that is no directory within this.
 
     Raises:
-        CheckpointError: it has no such thing, or does not answer and nothing is cached.
+        CheckpointError: the hub has no such thing, or there is no way to it.
     """
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import logging as hub_logging
 
     hub_logging.set_verbosity_error()  # it warns of every retry; we say how it ended
+    log.info("no directory %s: looking for it on the hub", name)
     try:
         yield
     except GatedRepoError as error:
         raise CheckpointError(
-            f"{where}: gated; accept its licence on huggingface.co and log in (hf auth login)"
+            f"{name}: gated; accept its licence on huggingface.co and log in (hf auth login)"
         ) from error
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{where}: no such directory, and as a hub id neither cached here nor reachable"
+            f"{name}: no such directory, and as a hub id neither cached here nor reachable"
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{where}: no such directory, nor hub id: {reason}") from error
+        raise CheckpointError(f"{name}: no such directory, nor hub id: {reason}") from error
 
 
 def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -32,52 +34,69 @@ def load_pretrained(model_class: Any, name_or_path: str, **options: Any) -> Any:
         )
     except SafetensorError as error:
         raise OSError(f"{name_or_path}: its weights are damaged: {error}") from error
-    return _checked(model, loading, name_or_path)
+    _require_all(loading, name_or_path, "config.json")
+    return model.eval().requires_grad_(False)
 
 
 def load_state(
     model_class: Any,
     config: Any,
     state: Mapping[str, torch.Tensor],
-    dtype: torch.dtype,
+    *,
     where: str,
+    configured: str,
+    **options: Any,
 ) -> Any:
-    """A model with weights that were read from elsewhere than transformers looks for them.
+    """A model from weights that are in memory, in float32 on the CPU, not to be trained.
 
     Args:
-        model_class: a class of transformers, with `from_pretrained`.
-        config: of that class.
-        state: weights by the names that this or an earlier transformers gives them; `dtype` is what
-            they become.
-        where: they are from, for messages.
-
-    Returns:
-        The model on the CPU, not to be trained.
+        model_class: a class of transformers.
+        config: of its configuration class.
+        state: by the model's own names; what it has no place for is left out.
+        where: the path or hub id that they are from, for messages.
+        configured: the file there that says their shapes, likewise.
+        options: of the model's class.
 
     Raises:
-        OSError: they are not those of this model: one is missing, or too many, or of another shape.
+        OSError: some are missing, or of another shape.
     """
     model, loading = model_class.from_pretrained(
         None,
+        **options,
         config=config,
         state_dict=dict(state),
-        dtype=dtype,
+        dtype=torch.float32,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    if others := sorted(loading["unexpected_keys"]):
-        raise OSError(f"{where}: {len(others)} weights are not this model's: {others[0]}, ...")
-    return _checked(model, loading, where)
+    _require_all(loading, where, configured)
+    return model.eval().requires_grad_(False)
 
 
-def _checked(model: Any, loading: Mapping[str, Any], where: str) -> Any:
-    """The model, frozen, unless weights are not as they should be."""
-    # transformers fills what it did not find with random numbers, and warns.
+def load_torch_file(file: Path, where: str) -> dict[str, torch.Tensor]:
+    """The weights that a file of `torch.save` holds, by name, on the CPU; no code of it is run.
+
+    Raises:
+        OSError: it holds anything else, or is damaged.
+    """
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise OSError(
+            f"{where}: {file.name} holds no weights that can be read: {reason}"
+        ) from error
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise OSError(f"{where}: {file.name} holds something other than weights by their names")
+    return state
+
+
+def _require_all(loading: Mapping[str, Any], where: str, configured: str) -> None:
+    """transformers fills what it did not find with random numbers, and warns."""
     if missing := sorted(loading["missing_keys"]):
         raise OSError(f"{where}: {len(missing)} weights are missing: {missing[0]}, ...")
     if misfits := sorted(str(each[0]) for each in loading["mismatched_keys"]):
         raise OSError(
-            f"{where}: {len(misfits)} weights are of another shape than its config.json "
+            f"{where}: {len(misfits)} weights are of another shape than its {configured} "
             f"says: {misfits[0]}, ..."
         )
-    return model.eval().requires_grad_(False)

@@ -15,7 +15,7 @@ from jobs.pipeline.command.exit_status import EXIT_DONE
 from jobs.pipeline.command.settings import setting
 from jobs.pipeline.errors import CallError
 from masc_core.torchvision_compat import make_torchvision_importable
-from tests.parity.comparing import Comparison, by_the_authors, compare, systems
+from tests.parity.comparing import Comparison, by_the_authors, compare, record, systems
 from tests.photos import WHY_NOT, are_there
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ HEADERS = (
 @dataclass
 class ParityConfig:
     only: list[str] = setting([], "the systems to compare; none means all")
+    record: bool = setting(False, "keep what the authors' code says, for the tests")
     folder: str = setting("build/comparators", "where environments and checkpoints go")
 
 
@@ -56,12 +57,17 @@ def parity(config: ParityConfig, as_json: bool) -> int:
             log.error("%s: could not be compared: %s", name, error)
             failed.append(name)
             continue
-        compared += [compare(name, checkpoint) for checkpoint in checkpoints]
+        for checkpoint in checkpoints:
+            if config.record:
+                record(name, checkpoint)
+            compared.append(compare(name, checkpoint))
         if not checkpoints:
             failed.append(name)
     rows = [
-        (own.system, own.checkpoint, own.loaded, own.compared_with, own.n)
-        + (f"{own.spread:.3f}", f"{own.difference:.1e}", own.verdict)
+        (
+            *(own.system, own.checkpoint, own.loaded, own.compared_with, own.n),
+            *(f"{own.spread:.3f}", f"{own.difference:.1e}", own.verdict),
+        )
         for own in compared
     ]
     rows += [(name, *[""] * 6, "NOT COMPARED") for name in failed]

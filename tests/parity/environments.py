@@ -24,6 +24,7 @@ def python_of(name: str, folder: Path) -> Path:
     Raises:
         CalledProcessError: pip cannot install it; it has said why.
     """
+    folder = folder.absolute()
     environment, stamp = folder / name, folder / f"{name}.installed"
     python = environment / "bin" / "python"
     wanted = _requirements(name)
