@@ -47,7 +47,7 @@ def load_state(
     configured: str,
     **options: Any,
 ) -> Any:
-    """A model from weights that are in memory, in float32 on the CPU, not to be trained.
+    """A model from weights that are in memory, on the CPU, not to be trained.
 
     Args:
         model_class: a class of transformers.
@@ -55,17 +55,17 @@ def load_state(
         state: by the model's own names; what it has no place for is left out.
         where: the path or hub id that they are from, for messages.
         configured: the file there that says their shapes, likewise.
-        options: of the model's class.
+        options: of the model's class, and `dtype` where it is not to be float32: one that the
+            weights have already costs no memory.
 
     Raises:
         OSError: some are missing, or of another shape.
     """
     model, loading = model_class.from_pretrained(
         None,
-        **options,
+        **{"dtype": torch.float32, **options},
         config=config,
         state_dict=dict(state),
-        dtype=torch.float32,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )

@@ -122,7 +122,10 @@ class HpsV3Network(PromptNetwork):
         text.vocab_size = self._vocabulary_of(state)
         body = {name: own for name, own in state.items() if not name.startswith(HEAD)}
         model = load_state(
-            Qwen2VLForConditionalGeneration, config, body, self.dtype, self.name_or_path
+            *(Qwen2VLForConditionalGeneration, config, body),
+            where=self.name_or_path,
+            configured=f"backbone's config.json ({self.backbone.name_or_path})",
+            dtype=self.dtype,
         )
         self._model = model.model.to(self.device)
         self._head = self._load_head(below(state, HEAD), text.hidden_size)

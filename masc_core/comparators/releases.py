@@ -8,18 +8,15 @@ own name (`flan-t5-xxl` for `google/flan-t5-xxl`), and else on the hub.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from masc_core.checkpoint import CheckpointError, asking_hub, digest_of, directory_of
+from masc_core.checkpoint import CheckpointError, digest_of, directory_of, hub_errors_in_a_line
 
 if TYPE_CHECKING:
     import torch
-
-log = logging.getLogger(__name__)
 
 WEIGHTS = (
     "model.safetensors",
@@ -123,7 +120,7 @@ class Release:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-        with asking_hub(self.name_or_path):
+        with hub_errors_in_a_line(self.name_or_path):
             try:
                 return Path(hf_hub_download(self.name_or_path, name, revision=self.commit))
             except LocalEntryNotFoundError:  # the hub is not reachable, and may well have it
@@ -143,8 +140,7 @@ def find_release(name_or_path: str, revision: str | None = None) -> Release:
         return Release(str(directory), None, directory)
     from huggingface_hub import snapshot_download
 
-    log.info("no directory %s: looking for it on the hub", name_or_path)
-    with asking_hub(name_or_path):
+    with hub_errors_in_a_line(name_or_path):
         folder = Path(
             snapshot_download(name_or_path, revision=revision, allow_patterns=[*DESCRIBED_BY])
         )
@@ -171,7 +167,7 @@ def find_companion(release: Release, name_or_path: str) -> Release:
 
 
 def read_weights(files: Sequence[Path], where: str) -> dict[str, torch.Tensor]:
-    """Weights by name, on the CPU, mapped from their files rather than read where that can be.
+    """Weights by name, on the CPU; of safetensors mapped from their files rather than read.
 
     Args:
         files: `.safetensors`, or pickled by torch, of which tensors alone are read.
@@ -180,30 +176,20 @@ def read_weights(files: Sequence[Path], where: str) -> dict[str, torch.Tensor]:
     Raises:
         OSError: one is damaged, or holds something else than tensors.
     """
-    import pickle
-
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    weights: dict[str, Any] = {}
+    from masc_core.loading import load_torch_file
+
+    weights: dict[str, torch.Tensor] = {}
     for file in files:
+        if file.suffix != ".safetensors":
+            weights |= load_torch_file(file, where)
+            continue
         try:
-            if file.suffix == ".safetensors":
-                weights |= load_file(file)
-            else:
-                weights |= torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-        except (
-            SafetensorError,
-            pickle.UnpicklingError,
-            RuntimeError,
-            EOFError,
-            TypeError,
-        ) as error:
-            reason = str(error).splitlines()[0]
-            raise OSError(f"{where}: {file.name} is damaged: {reason}") from error
-    if strays := [name for name, own in weights.items() if not isinstance(own, torch.Tensor)]:
-        raise OSError(f"{where}: {strays[0]} is no tensor")
+            weights |= load_file(file)
+        except SafetensorError as error:
+            raise OSError(f"{where}: {file.name} is damaged: {error}") from error
     return weights
 
 

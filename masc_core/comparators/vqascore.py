@@ -168,7 +168,13 @@ class ClipFlanT5Network(PromptNetwork):
             state = below(read_weights(self.tower.weight_files(), where), TOWER_ALONE)
         config = CLIPVisionConfig.from_pretrained(str(self.tower.folder))
         named = {f"{TOWER_ALONE}{name}": own for name, own in state.items()}
-        return load_state(CLIPVisionModel, config, named, self.dtype, where)
+        configured = f"config.json of {self.tower.name_or_path}"
+        return load_state(
+            *(CLIPVisionModel, config, named),
+            where=where,
+            configured=configured,
+            dtype=self.dtype,
+        )
 
     def _load_projector(self, state: dict[str, torch.Tensor]) -> torch.nn.Module:
         """Linear layers with GELU between them; their widths are their weights'."""
@@ -203,7 +209,12 @@ class ClipFlanT5Network(PromptNetwork):
         config.vocab_size = len(self._tokenizer)
         # It ties the head as well, or warns that it does not.
         config.tie_word_embeddings = False
-        model = load_state(T5ForConditionalGeneration, config, own, self.dtype, self.name_or_path)
+        model = load_state(
+            *(T5ForConditionalGeneration, config, own),
+            where=self.name_or_path,
+            configured="config.json",
+            dtype=self.dtype,
+        )
         model.set_input_embeddings(model.shared)
         return model
 

@@ -9,6 +9,7 @@ again: they are such that nothing is lost.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -26,8 +27,8 @@ for name in (PACKAGE, f"{PACKAGE}.models", f"{PACKAGE}.models.vqascore_models"):
     sys.modules[name] = module
 
 import sentencepiece  # noqa: E402
-import torch  # noqa: E402
 from safetensors.torch import save_model  # noqa: E402
+from sentencepiece import sentencepiece_model_pb2  # noqa: E402
 from t2v_metrics.models.vqascore_models.clip_t5.model import (  # noqa: E402
     CLIPT5Config,
     CLIPT5ForConditionalGeneration,
@@ -39,7 +40,6 @@ from t2v_metrics.models.vqascore_models.clip_t5_model import (  # noqa: E402
     default_answer_template,
     default_question_template,
 )
-from t2v_metrics.models.vqascore_models.mm_utils import IMAGE_TOKEN_INDEX  # noqa: E402
 from transformers import (  # noqa: E402
     CLIPImageProcessor,
     CLIPVisionConfig,
@@ -48,89 +48,93 @@ from transformers import (  # noqa: E402
     T5TokenizerFast,
 )
 
-from tests.parity.reference import fill, out, read_cases, write_expected  # noqa: E402
+from tests.parity.reference import out, read_cases, write_expected  # noqa: E402
+from tests.parity.small_clip_flant5 import (  # noqa: E402
+    CLIP,
+    N_ROWS,
+    PIECES,
+    SIDE,
+    T5,
+    TOKENIZER,
+    TOWER,
+    fill_state,
+    score,
+    write_images,
+)
 
 MODEL = "clip-flant5-xxl"
-TOWER, TOKENIZER = "clip-vit-large-patch14-336", "flan-t5-xxl"
-SIDE, PATCH = 56, 14
-N_PIECES, N_ROWS = 160, 300
-"""Of the tokenizer, without its 100 sentinels; of the embeddings, which are more."""
-LOGIT = 8.0
-"""Of each token of an answer, where that of another is about 0: far likelier than one of 200 others."""
+TRAINED_PIECES = 160
 
 
-def write_tower(folder: Path) -> None:
-    """A small CLIP, from which the authors' class begins; it sees more than it crops to."""
-    config = CLIPVisionConfig(
-        hidden_size=48,
-        intermediate_size=96,
-        num_hidden_layers=3,
-        num_attention_heads=3,
-        image_size=SIDE,
-        patch_size=PATCH,
-    )
-    CLIPVisionModel(config).save_pretrained(folder)
+def write_tower(folder: Path, published: bool) -> None:
+    """A small CLIP, from which the authors' class begins; by a processor that crops, or by one in
+    the form of the published, which does not."""
+    CLIPVisionModel(CLIPVisionConfig(**CLIP)).save_pretrained(folder)
+    if published:
+        write_images(folder)
+        return
     CLIPImageProcessor(
         size={"shortest_edge": SIDE + 6}, crop_size={"height": SIDE, "width": SIDE}
     ).save_pretrained(folder)
 
 
-def write_tokenizer(folder: Path) -> int:
-    """Pieces of what is asked, as sentencepiece finds them: how many tokens there are."""
-    folder.mkdir()
+def write_pieces(file: Path) -> None:
+    """The tokenizer of `PIECES`, as sentencepiece keeps it, by the normalisation of T5's own."""
+    train_pieces(file)
+    trained = sentencepiece_model_pb2.ModelProto.FromString(file.read_bytes())
+    kinds = sentencepiece_model_pb2.ModelProto.SentencePiece
+    known = {"<pad>": kinds.CONTROL, "</s>": kinds.CONTROL, "<unk>": kinds.UNKNOWN}
+    proto = sentencepiece_model_pb2.ModelProto()
+    for piece in PIECES:
+        proto.pieces.add(piece=piece, score=score(piece), type=known.get(piece, kinds.NORMAL))
+    spec = proto.trainer_spec
+    spec.model_type = spec.UNIGRAM
+    spec.vocab_size = len(PIECES)
+    spec.pad_id, spec.eos_id, spec.unk_id, spec.bos_id = 0, 1, 2, -1
+    proto.normalizer_spec.CopyFrom(trained.normalizer_spec)
+    file.write_bytes(proto.SerializeToString())
+
+
+def train_pieces(file: Path) -> None:
+    """Pieces of what is asked, as sentencepiece finds them, by the normalisation of T5's own."""
     texts = [default_question_template.format(case.prompt) for case in read_cases()]
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([*texts, "Yes", "USER: ASSISTANT:"] * 20),
-        model_prefix=str(folder / "spiece"),
-        vocab_size=N_PIECES,
+        model_prefix=str(file.with_suffix("")),
+        vocab_size=TRAINED_PIECES,
         model_type="unigram",
         character_coverage=0.995,
         hard_vocab_limit=False,
-        **{"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
+        minloglevel=2,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
     )
-    (folder / "spiece.vocab").unlink()
+    file.with_suffix(".vocab").unlink()
+
+
+def write_tokenizer(folder: Path, published: bool) -> list[int]:
+    """As T5's is: what sentencepiece keeps, and what the library makes of it.
+
+    Returns:
+        The tokens of the answer.
+    """
+    folder.mkdir()
+    (write_pieces if published else train_pieces)(folder / "spiece.model")
     tokenizer = T5Tokenizer(str(folder / "spiece.model"))
     tokenizer.save_pretrained(folder)
     T5TokenizerFast.from_pretrained(folder).save_pretrained(folder)
-    return len(tokenizer)
+    assert len(tokenizer) < N_ROWS
+    return tokenizer(default_answer_template).input_ids
 
 
-def build(tower: Path, tokenizer: Path) -> CLIPT5ForConditionalGeneration:
-    """The authors' class, its vision modules made as its training makes them; its answer is neither
-    certain nor as good as impossible."""
-    config = CLIPT5Config(
-        vocab_size=N_ROWS,
-        d_model=32,
-        d_kv=8,
-        d_ff=48,
-        num_layers=2,
-        num_heads=4,
-        feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
-        decoder_start_token_id=0,
-    )
-    model = CLIPT5ForConditionalGeneration(config)
+def build(tower: Path, answer: Sequence[int]) -> CLIPT5ForConditionalGeneration:
+    """The authors' class, its vision modules made as its training makes them."""
+    model = CLIPT5ForConditionalGeneration(CLIPT5Config(**T5))
     model.initialize_vision_modules(ModelArguments(vision_tower=str(tower)))
-    state = model.state_dict()
-    fill(state)
-    lean(model.eval(), T5Tokenizer.from_pretrained(tokenizer)(default_answer_template).input_ids)
-    for weight in state.values():
-        weight.copy_(weight.bfloat16())
+    fill_state(model.state_dict(), answer)
     return model
-
-
-@torch.no_grad()
-def lean(model: CLIPT5ForConditionalGeneration, answer: list[int]) -> None:
-    """Let a model expect this answer as much as another, of a picture of nothing."""
-    said = model(
-        input_ids=torch.tensor([[IMAGE_TOKEN_INDEX, model.config.eos_token_id]]),
-        attention_mask=torch.ones(1, 2, dtype=torch.bool),
-        labels=torch.tensor([answer]),
-        images=torch.zeros(1, 3, SIDE, SIDE),
-        output_hidden_states=True,
-    ).decoder_hidden_states[-1][0]
-    model.lm_head.weight *= 0.3
-    model.lm_head.weight[answer] = LOGIT * said / said.square().sum(-1, keepdim=True)
 
 
 def scores_of(folder: Path) -> list[float]:
@@ -144,29 +148,32 @@ def scores_of(folder: Path) -> list[float]:
     return [scorer.forward([str(own.image)], [own.prompt]).item() for own in read_cases()]
 
 
-def main() -> None:
-    for kind, is_safe in (("safetensors", True), ("shards of .bin", False)):
-        folder = out(kind.replace(" ", "-"))
-        write_tower(folder / TOWER)
-        n_tokens = write_tokenizer(folder / TOKENIZER)
-        assert n_tokens < N_ROWS
-        model = build(folder / TOWER, folder / TOKENIZER)
-        # The class itself cannot: it has one weight under several names. The hub's converter, which
-        # keeps one of them, does it by this function.
-        if is_safe:
-            model.config.save_pretrained(folder)
-            save_model(model, str(folder / "model.safetensors"), {"format": "pt"})
-        else:
-            model.save_pretrained(folder, safe_serialization=False, max_shard_size="100KB")
-        write_expected(
-            folder,
-            scores_of(folder),
-            loaded="T5 and CLIP of transformers, our projector",
-            packages=["t2v_metrics", "transformers", "torch"],
-            settings={"dtype": "float32"},
-            weights={name: list(own.shape) for name, own in model.state_dict().items()},
-        )
+def write(name: str, is_small: bool) -> None:
+    """A checkpoint by the authors' class, and its scores by their code."""
+    folder = out(name)
+    write_tower(folder / TOWER, published=is_small)
+    answer = write_tokenizer(folder / TOKENIZER, published=is_small)
+    model = build(folder / TOWER, answer)
+    # The class itself writes no safetensors: it has one weight under several names. The hub's
+    # converter, which keeps one of them, does it by this function.
+    if is_small:
+        model.config.save_pretrained(folder)
+        save_model(model, str(folder / "model.safetensors"), {"format": "pt"})
+    else:
+        model.save_pretrained(folder, safe_serialization=False, max_shard_size="100KB")
+    scores = scores_of(folder)
+    (folder / TOWER / "model.safetensors").unlink()  # the release has CLIP's weights itself
+    shapes = {key: list(own.shape) for key, own in model.state_dict().items()}
+    write_expected(
+        folder,
+        scores,
+        loaded="T5 and CLIP of transformers, our projector",
+        packages=["t2v_metrics", "transformers", "torch"],
+        settings={"dtype": "float32"},
+        weights=shapes if is_small else None,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    write("small", is_small=True)
+    write("shards-of-bin", is_small=False)
