@@ -45,6 +45,7 @@ def load_state(
     *,
     where: str,
     configured: str,
+    is_all: bool = False,
     **options: Any,
 ) -> Any:
     """A model from weights that are in memory, on the CPU, not to be trained.
@@ -52,14 +53,15 @@ def load_state(
     Args:
         model_class: a class of transformers.
         config: of its configuration class.
-        state: by the model's own names; what it has no place for is left out.
+        state: by the model's own names.
         where: the path or hub id that they are from, for messages.
         configured: the file there that says their shapes, likewise.
+        is_all: whether what the model has no place for is refused, and not left out.
         options: of the model's class, and `dtype` where it is not to be float32: one that the
             weights have already costs no memory.
 
     Raises:
-        OSError: some are missing, or of another shape.
+        OSError: some are missing, of another shape, or not to be there.
     """
     model, loading = model_class.from_pretrained(
         None,
@@ -70,6 +72,8 @@ def load_state(
         output_loading_info=True,
     )
     _require_all(loading, where, configured)
+    if is_all and (others := sorted(loading["unexpected_keys"])):
+        raise OSError(f"{where}: {len(others)} weights are of another model: {others[0]}, ...")
     return model.eval().requires_grad_(False)
 
 

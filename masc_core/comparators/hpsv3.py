@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError
+from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.hpsv3_question import CALL_TO_RATE, INSTRUCTION, REWARD_TOKEN
 from masc_core.comparators.network import activation_bytes
 from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
@@ -47,6 +48,8 @@ HEAD, EMBEDDINGS = "rm_head.", "model.embed_tokens.weight"
 HEAD_WIDTHS = (1024, 16)
 N_OUTPUTS = 2
 """μ and sigma."""
+N_WEIGHTS = 8_292_152_882
+"""Of the published file: Qwen2-VL 7B for 151,658 tokens, and the head."""
 DROPOUT = 0.05
 """In training; its place among the layers is in the names of their weights."""
 N_TEXT_TOKENS = 1024
@@ -125,6 +128,7 @@ class HpsV3Network(PromptNetwork):
             *(Qwen2VLForConditionalGeneration, config, body),
             where=self.name_or_path,
             configured=f"backbone's config.json ({self.backbone.name_or_path})",
+            is_all=True,
             dtype=self.dtype,
         )
         self._model = model.model.to(self.device)
@@ -160,6 +164,11 @@ class HpsV3Network(PromptNetwork):
             reason = str(error).splitlines()[-1].strip()
             raise OSError(f"{self.name_or_path}: its {HEAD}*: {reason}") from error
         return head.eval().requires_grad_(False).to(self.device)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of all that the file has, the language head with it, which is not kept: about."""
+        return (self.release.n_weights([WEIGHTS]) or N_WEIGHTS) * ITEM_BYTES[self.dtype_name]
 
     @property
     def bytes_an_image(self) -> int:

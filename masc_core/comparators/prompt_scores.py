@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from masc_core.comparators.clip import PreparedGeneration, notes_of_cut
 from masc_core.comparators.network import ImageNetwork
-from masc_core.comparators.network_scores import NetworkScores, PreparedImage
+from masc_core.comparators.network_scores import NetworkScores
 from masc_core.comparators.settings import ComparatorSettings
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features
 
@@ -45,14 +46,6 @@ class PromptScore:
     """Of what the network was to read, the prompt in it."""
     n_read: int
     """Of these, those that it read."""
-
-
-@dataclass(frozen=True)
-class PreparedGeneration(PreparedImage):
-    """An image and its prompt."""
-
-    prompt: str | None
-    """None for a reference, which nobody asks about."""
 
 
 class PromptScores(NetworkScores[PromptNetwork]):
@@ -103,9 +96,7 @@ class PromptScores(NetworkScores[PromptNetwork]):
         }
 
     def _note(self, found: PromptScore) -> str | None:
-        notes = []
-        if found.n_read < found.n_tokens:
-            notes.append(f"{self.name}: {found.n_tokens} tokens, cut to {found.n_read}")
+        notes = notes_of_cut(self.name, found.n_tokens, found.n_read)
         if not math.isfinite(found.value):
             notes.append(f"{self.name}: {found.value}, where a number was expected")
         return "; ".join(notes) or None

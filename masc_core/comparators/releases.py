@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import CheckpointError, digest_of, directory_of, hub_errors_in_a_line
+from masc_core.checkpoint_size import n_weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -103,6 +104,20 @@ class Release:
                 raise CheckpointError(f"{self.name_or_path}: no {lacking}, which {choice} names")
             return [file for file in files if file is not None]
         raise CheckpointError(f"{self.name_or_path}: no weights ({' or '.join(choices)})")
+
+    def n_weights(self, choices: Sequence[str] = WEIGHTS) -> int | None:
+        """Numbers in its weights, about, by the files that are on this machine; None where they are
+        not.
+
+        Of `.safetensors` it is told by their headers; what torch pickled would have to be read, and
+        is taken to be stored as 16 bits.
+        """
+        if not any((self.folder / choice).is_file() for choice in choices):
+            return None
+        files = replace(self, commit=None).weight_files(choices)
+        if all(file.suffix == ".safetensors" for file in files):
+            return n_weights_of(files)
+        return sum(file.stat().st_size for file in files) // 2
 
     def _parts_of(self, index: str) -> list[str]:
         named = self.read_json(index).get("weight_map")

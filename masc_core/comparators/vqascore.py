@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import PROCESSOR, CheckpointError
+from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.network import activation_bytes, mixed_precision
 from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
 from masc_core.comparators.releases import (
@@ -61,6 +62,9 @@ N_TEXT_TOKENS = 256
 
 TOWER_WEIGHTS, TOWER_ALONE = "vision_tower.vision_tower.vision_model.", "vision_model."
 """What names of CLIP's weights begin with, here and in a checkpoint of its own."""
+N_WEIGHTS = 11_459_590_144
+"""Of the published model: FlanT5 XXL for 32,100 tokens, CLIP ViT-L/14 of 336 pixels, two layers of
+4,096."""
 PROJECTOR = "mm_projector."
 HEAD = "lm_head.weight"
 EMBEDDINGS = (
@@ -173,6 +177,7 @@ class ClipFlanT5Network(PromptNetwork):
             *(CLIPVisionModel, config, named),
             where=where,
             configured=configured,
+            is_all=True,
             dtype=self.dtype,
         )
 
@@ -213,6 +218,7 @@ class ClipFlanT5Network(PromptNetwork):
             *(T5ForConditionalGeneration, config, own),
             where=self.name_or_path,
             configured="config.json",
+            is_all=True,
             dtype=self.dtype,
         )
         model.set_input_embeddings(model.shared)
@@ -232,6 +238,11 @@ class ClipFlanT5Network(PromptNetwork):
                 f"{self.tokenizer.name_or_path} has {len(self._tokenizer)} tokens"
             )
         return state[name][: len(self._tokenizer)]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of all three parts, which the release has."""
+        return (self.release.n_weights() or N_WEIGHTS) * ITEM_BYTES[self.dtype_name]
 
     @property
     def bytes_an_image(self) -> int:
