@@ -73,18 +73,22 @@ class Checkpoint:
         return self.model_type == "siglip2"
 
 
+def installed_transformers() -> tuple[int, ...]:
+    """The release that is installed, as `TRANSFORMERS` is given."""
+    return tuple(map(int, version("transformers").split(".")[:2]))
+
+
 def require_transformers(name_or_path: str) -> None:
     """Look at this before a checkpoint is loaded by transformers.
 
     Raises:
         CheckpointError: what is installed is too old.
     """
-    found = version("transformers")
-    if tuple(map(int, found.split(".")[:2])) < TRANSFORMERS:
+    if installed_transformers() < TRANSFORMERS:
         least = ".".join(map(str, TRANSFORMERS))
         raise CheckpointError(
-            f"{name_or_path}: needs transformers {least} or later, and {found} is installed: "
-            "pip install 'masc-eval[encoder]'"
+            f"{name_or_path}: needs transformers {least} or later, and {version('transformers')} "
+            "is installed: pip install 'masc-eval[encoder]'"
         )
 
 

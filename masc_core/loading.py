@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from masc_core.checkpoint import installed_transformers
+
 
 def load_pretrained(model_class: Any, name_or_path: str, **options: Any) -> Any:
     """A model from its checkpoint, in float32 on the CPU, not to be trained.
@@ -45,34 +47,43 @@ def load_state(
     *,
     where: str,
     configured: str,
+    is_all: bool = False,
     **options: Any,
 ) -> Any:
-    """A model from weights that are in memory, in float32 on the CPU, not to be trained.
-
-    Of releases of transformers before `checkpoint.TRANSFORMERS` too.
+    """A model from weights that are in memory, on the CPU, not to be trained.
 
     Args:
         model_class: a class of transformers.
         config: of its configuration class.
-        state: by the model's own names; what it has no place for is left out.
+        state: by the model's own names.
         where: the path or hub id that they are from, for messages.
         configured: the file there that says their shapes, likewise.
-        options: of the model's class.
+        is_all: whether what the model has no place for is refused, and not left out.
+        options: of the model's class, and `dtype` where it is not to be float32: one that the
+            weights have already costs no memory.
 
     Raises:
-        OSError: some are missing, or of another shape.
+        OSError: some are missing, of another shape, or not to be there.
     """
+    dtype = options.pop("dtype", torch.float32)
     model, loading = model_class.from_pretrained(
         None,
         **options,
+        **{_name_of_dtype(): dtype},
         config=config,
-        # Not by an argument, whose name differs between releases of transformers.
-        state_dict={name: own.float() for name, own in state.items()},
+        state_dict=dict(state),
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
     _require_all(loading, where, configured)
+    if is_all and (others := sorted(loading["unexpected_keys"])):
+        raise OSError(f"{where}: {len(others)} weights are of another model: {others[0]}, ...")
     return model.eval().requires_grad_(False)
+
+
+def _name_of_dtype() -> str:
+    """What transformers calls it: what does not need the encoder loads in older releases too."""
+    return "dtype" if installed_transformers() >= (4, 56) else "torch_dtype"
 
 
 def load_torch_file(file: Path, where: str) -> dict[str, torch.Tensor]:

@@ -24,6 +24,8 @@ from tests.parity.imagereward_reference import SMALL, SMALL_VOCABULARY
 
 pytestmark = pytest.mark.slow
 
+VOCABULARY = "bert-base-uncased/vocab.txt"
+
 SAID = recorded("imagereward")
 
 
@@ -94,7 +96,7 @@ def test_the_fingerprint_tells_weights_configuration_and_vocabulary(copied: Path
 
     found = [fingerprint()]
     assert found[0] == fingerprint()
-    (copied / "vocab.txt").write_text("\n".join(SMALL_VOCABULARY[::-1]))
+    (copied / VOCABULARY).write_text("\n".join(SMALL_VOCABULARY[::-1]))
     found.append(fingerprint())
     (copied / "med_config.json").write_text(json.dumps({**SMALL, "layer_norm_eps": 1e-6}))
     found.append(fingerprint())
@@ -165,30 +167,46 @@ class Touch:
 
 
 def test_another_vocabulary_is_one_line(copied: Path) -> None:
-    (copied / "vocab.txt").write_text("\n".join(SMALL_VOCABULARY[:-1]))
+    (copied / VOCABULARY).write_text("\n".join(SMALL_VOCABULARY[:-1]))
     n = len(SMALL_VOCABULARY) + 1
     reason = (
         rf"vocab.txt and \[DEC\] \[ENC\] are {n} tokens; med_config.json says vocab_size {n + 1}"
     )
-    with pytest.raises(CheckpointError, match=f"^{copied}: {reason}$"):
+    with pytest.raises(CheckpointError, match=f"^{copied}/bert-base-uncased: {reason}$"):
         loaded("imagereward", path=copied)
-    (copied / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", *SMALL_VOCABULARY[5:]]))
-    with pytest.raises(CheckpointError, match=f"^{copied}: vocab.txt: .*_token not found"):
+    (copied / VOCABULARY).write_text("\n".join(["[PAD]", "[UNK]", *SMALL_VOCABULARY[5:]]))
+    with pytest.raises(CheckpointError, match=f"^{copied}/.*: vocab.txt: .*_token not found"):
         loaded("imagereward", path=copied)
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", "no JSON"])
-def test_another_configuration_is_one_line(copied: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{}", "does not say hidden_size, "),
+        ("[1]", "is not a JSON object$"),
+        ("no JSON", "is not JSON: "),
+    ],
+)
+def test_another_configuration_is_one_line(copied: Path, text: str, reason: str) -> None:
     (copied / "med_config.json").write_text(text)
-    with pytest.raises(OSError if text != "no JSON" else CheckpointError, match=f"^{copied}: med_"):
+    with pytest.raises((OSError, ValueError), match=f"^{copied}: med_config.json {reason}"):
         loaded("imagereward", path=copied)
 
 
-@pytest.mark.parametrize("file", ["ImageReward.pt", "med_config.json"])
-def test_what_its_directory_lacks_is_named_before_it_is_loaded(copied: Path, file: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("ImageReward.pt", r"no weights \(ImageReward.pt\)$"),
+        ("med_config.json", "no med_config.json$"),
+        (VOCABULARY, "no vocab.txt$"),
+    ],
+)
+def test_what_its_directory_lacks_is_named_before_it_is_loaded(
+    copied: Path, file: str, reason: str
+) -> None:
     (copied / file).unlink()
     metric = make_comparators(["imagereward"], ComparatorSettings(name_or_path=str(copied)))
-    with pytest.raises(CheckpointError, match=f"^{copied}: no {file} in this directory$"):
+    with pytest.raises(CheckpointError, match=f"^{(copied / file).parent}: {reason}"):
         metric.fingerprint()
 
 
@@ -203,7 +221,8 @@ def test_the_vocabulary_is_berts_where_the_directory_has_none(
     (cached / "refs").mkdir(parents=True)
     (cached / "refs" / "main").write_text(commit)
     (cached / "snapshots" / commit).mkdir(parents=True)
-    (copied / "vocab.txt").rename(cached / "snapshots" / commit / "vocab.txt")
+    (copied / VOCABULARY).rename(cached / "snapshots" / commit / "vocab.txt")
+    (copied / VOCABULARY).parent.rmdir()
     metric = loaded("imagereward", path=copied)
     assert metric.fingerprint()["vocabulary"] == f"commit:{commit}"
 
