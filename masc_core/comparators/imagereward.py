@@ -103,7 +103,7 @@ class ImageRewardNetwork(PromptNetwork):
 
         where = self.release.name_or_path
         state = read_weights(self.release.weight_files([WEIGHTS]), where)
-        said = {"where": where, "configured": CONFIG}
+        said: dict[str, Any] = {"where": where, "configured": CONFIG}
         sees = names.vision_config(state, SIDE, where)
         reads = names.text_config(self.release.read_json(CONFIG), sees.hidden_size, where)
         vision = load_state(BlipVisionModel, sees, names.vision_state(state), **said)
