@@ -105,7 +105,7 @@ class ImageRewardNetwork(ImageNetwork):
 
         where = self.files.name_or_path
         state = load_torch_file(self.files.path(WEIGHTS), where)
-        said = {"where": where, "configured": CONFIG}
+        said: dict[str, Any] = {"where": where, "configured": CONFIG}
         sees = names.vision_config(state, SIDE, where)
         reads = names.text_config(self._configuration(), sees.hidden_size, where)
         vision = load_state(BlipVisionModel, sees, names.vision_state(state), **said)

@@ -285,7 +285,7 @@ class ClipFlanT5Network(PromptNetwork):
             batch_first=True,
             padding_value=self._t5.config.pad_token_id,
         )
-        answers = self._answer.expand(len(prompts), -1)
+        answers = self._answer.repeat(len(prompts), 1)
         with torch.inference_mode(), mixed_precision(self.device, self.dtype_name):
             read, mask = self._reading(self._seen(pixels), questions)
             logits = self._t5(inputs_embeds=read, attention_mask=mask, labels=answers).logits
