@@ -80,7 +80,7 @@ claims: $(VENV)/installed ## what the demo's encoder can tell apart, on concepts
 
 comparators: $(VENV)/installed ## comparators against their authors' packages, each in an environment of its own; minutes, gigabytes
 	@$(BIN)/python -m tests.parity
-	MASC_COMPARATORS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet -m comparators tests/masc_core/comparators
+	MASC_COMPARATORS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/masc_core/comparators
 
 OUT ?= paper
 

@@ -12,12 +12,17 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from masc_core.defaults import DEMO, DEMO_CHECKPOINT, MODEL_TYPES
 
 log = logging.getLogger(__name__)
+
+TRANSFORMERS = (5, 6)
+"""The first release of transformers that loads checkpoints as they are loaded here. The package
+installs beside older ones, which some comparators need, and the encoder is not to be had there."""
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PROCESSOR = "preprocessor_config.json"
@@ -68,6 +73,25 @@ class Checkpoint:
         return self.model_type == "siglip2"
 
 
+def installed_transformers() -> tuple[int, ...]:
+    """The release that is installed, as `TRANSFORMERS` is given."""
+    return tuple(map(int, version("transformers").split(".")[:2]))
+
+
+def require_transformers(name_or_path: str) -> None:
+    """Look at this before a checkpoint is loaded by transformers.
+
+    Raises:
+        CheckpointError: what is installed is too old.
+    """
+    if installed_transformers() < TRANSFORMERS:
+        least = ".".join(map(str, TRANSFORMERS))
+        raise CheckpointError(
+            f"{name_or_path}: needs transformers {least} or later, and {version('transformers')} "
+            "is installed: pip install 'masc-eval[encoder]'"
+        )
+
+
 def find_checkpoint(
     name_or_path: str,
     revision: str | None = None,
@@ -85,8 +109,9 @@ def find_checkpoint(
     Raises:
         CheckpointError: no such directory or hub id, no safetensors weights in it or nothing else
             that its kind needs, another kind of model, or one that asks for code of its own and
-            may not.
+            may not; or transformers is too old for any.
     """
+    require_transformers(name_or_path)
     if name_or_path == DEMO:
         # By its name, as every machine has it in a place of its own.
         found = _in_directory(DEMO_CHECKPOINT, trust_remote_code=False, kind=kind)

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from masc_core.checkpoint import installed_transformers
+
 
 def load_pretrained(model_class: Any, name_or_path: str, **options: Any) -> Any:
     """A model from its checkpoint, in float32 on the CPU, not to be trained.
@@ -63,9 +65,11 @@ def load_state(
     Raises:
         OSError: some are missing, of another shape, or not to be there.
     """
+    dtype = options.pop("dtype", torch.float32)
     model, loading = model_class.from_pretrained(
         None,
-        **{"dtype": torch.float32, **options},
+        **options,
+        **{_name_of_dtype(): dtype},
         config=config,
         state_dict=dict(state),
         ignore_mismatched_sizes=True,
@@ -75,6 +79,11 @@ def load_state(
     if is_all and (others := sorted(loading["unexpected_keys"])):
         raise OSError(f"{where}: {len(others)} weights are of another model: {others[0]}, ...")
     return model.eval().requires_grad_(False)
+
+
+def _name_of_dtype() -> str:
+    """What transformers calls it: what does not need the encoder loads in older releases too."""
+    return "dtype" if installed_transformers() >= (4, 56) else "torch_dtype"
 
 
 def load_torch_file(file: Path, where: str) -> dict[str, torch.Tensor]:

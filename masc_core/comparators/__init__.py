@@ -38,7 +38,7 @@ COMPARATORS: dict[str, str] = {
     "hpsv3": "masc_core.comparators.hpsv3:hpsv3",
     "vqascore": "masc_core.comparators.vqascore:vqascore",
     "dreamsim": "masc_core.comparators.dreamsim:dreamsim",
-    "imagereward": "masc_core.comparators.imagereward:ImageRewardScores",
+    "imagereward": "masc_core.comparators.imagereward:imagereward",
     "cp.masked_maxcos@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",
     "cp.global_maxcos@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",
     "cp.weighted_maxcos@dinov3_b": "masc_core.comparators.patch_scores:dinov3_b",

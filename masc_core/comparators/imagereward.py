@@ -17,24 +17,22 @@ package (`image-reward`) asks for versions of timm and transformers that do not 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from masc_core.checkpoint import CheckpointError, directory_of
-from masc_core.comparators.clip import PreparedGeneration, notes_of_cut
-from masc_core.comparators.network import ImageNetwork, activation_bytes
-from masc_core.comparators.network_scores import NetworkScores
+from masc_core.checkpoint import CheckpointError
+from masc_core.checkpoint_size import ITEM_BYTES
+from masc_core.comparators.network import activation_bytes
+from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
+from masc_core.comparators.releases import Release, find_companion, find_release, read_weights
 from masc_core.comparators.settings import ComparatorSettings
 from masc_core.comparators.transforms import CLIP_MEAN, CLIP_STD, centre_crop
-from masc_core.protocol import NOTES, Batch, EncodedReference, Features, Kind
-from masc_core.released_files import ReleasedFiles, find_released_files
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from PIL import Image
+    from tokenizers import Encoding
 
 CONFIG, WEIGHTS, VOCABULARY = "med_config.json", "ImageReward.pt", "vocab.txt"
 
@@ -50,13 +48,18 @@ SIDE = 224
 TEXT_LENGTH = 35
 """Tokens of a prompt, those that open and close it with them."""
 
+N_AROUND = 2
+"""Tokens that do."""
+
+N_WEIGHTS = 446_000_000
+"""Of the published file, about."""
+
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 """Of the authors' rewards before they are normalised (image-reward 1.5, ImageReward.py)."""
 
 
-class ImageRewardNetwork(ImageNetwork):
-    """BLIP and a head. `name_or_path` is a directory with `CONFIG` and `WEIGHTS`, or a hub id; the
-    vocabulary is `BERT`'s, unless the directory has a `VOCABULARY` of its own."""
+class ImageRewardNetwork(PromptNetwork):
+    """BLIP and a head."""
 
     published = "zai-org/ImageReward"
     preprocessing = (
@@ -64,50 +67,45 @@ class ImageRewardNetwork(ImageNetwork):
     )
 
     def __init__(self, name: str, settings: ComparatorSettings) -> None:
-        """See `ImageNetwork`."""
+        """See `ImageNetwork`; `name_or_path` may be a directory with `WEIGHTS` and `CONFIG`, and
+        `VOCABULARY` in one that is called bert-base-uncased."""
         super().__init__(name, settings)
         self._revision = settings.revision
 
     @cached_property
-    def files(self) -> ReleasedFiles:
-        """Looked up once, so that a worker loads what was found where the run was described.
-
-        Raises:
-            CheckpointError: they cannot be used.
-        """
-        return find_released_files(self.name_or_path, self._revision, (CONFIG, WEIGHTS))
+    def release(self) -> Release:
+        """Looked up once, so that a worker loads what was found where the run was described."""
+        found = find_release(self.name_or_path, self._revision)
+        found.file(CONFIG)
+        return found
 
     @cached_property
-    def vocabulary(self) -> ReleasedFiles:
-        """Likewise.
-
-        Raises:
-            CheckpointError: it is neither beside the weights nor to be had from the hub.
-        """
-        directory = directory_of(self.name_or_path)
-        has_own = directory is not None and (directory / VOCABULARY).is_file()
-        return find_released_files(str(directory) if has_own else BERT, None, (VOCABULARY,))
+    def vocabulary(self) -> Release:
+        """Likewise."""
+        found = find_companion(self.release, BERT)
+        found.file(VOCABULARY)
+        return found
 
     @property
     def weights(self) -> str:
         """Of the authors' file and its configuration."""
-        return self.files.weights
+        return self.release.identity([WEIGHTS])
 
     def fingerprint(self) -> dict[str, Any]:
-        """The weights and the vocabulary, and not where they lie."""
-        return {**super().fingerprint(), "vocabulary": self.vocabulary.weights}
+        """The vocabulary counts as well."""
+        return {**super().fingerprint(), "vocabulary": self.vocabulary.identity()}
 
     def _load(self) -> None:
         from transformers import BlipTextModel, BlipVisionModel
 
         from masc_core.comparators import imagereward_weights as names
-        from masc_core.loading import load_state, load_torch_file
+        from masc_core.loading import load_state
 
-        where = self.files.name_or_path
-        state = load_torch_file(self.files.path(WEIGHTS), where)
+        where = self.release.name_or_path
+        state = read_weights(self.release.weight_files([WEIGHTS]), where)
         said: dict[str, Any] = {"where": where, "configured": CONFIG}
         sees = names.vision_config(state, SIDE, where)
-        reads = names.text_config(self._configuration(), sees.hidden_size, where)
+        reads = names.text_config(self.release.read_json(CONFIG), sees.hidden_size, where)
         vision = load_state(BlipVisionModel, sees, names.vision_state(state), **said)
         written = names.text_state(state)
         text = load_state(BlipTextModel, reads, written, add_pooling_layer=False, **said)
@@ -117,32 +115,37 @@ class ImageRewardNetwork(ImageNetwork):
         self._tokenizer = self._load_tokenizer(reads.vocab_size)
         self._transform = centre_crop(SIDE, SIDE, CLIP_MEAN, CLIP_STD)
 
-    def _configuration(self) -> Any:
-        try:
-            return json.loads(self.files.path(CONFIG).read_text())
-        except ValueError as error:
-            where = self.files.name_or_path
-            raise CheckpointError(f"{where}: {CONFIG} is not JSON: {error}") from error
-
     def _load_tokenizer(self, size: int) -> Any:
         """BERT's with BLIP's tokens, of which there are to be as many as the encoder knows.
 
         Raises:
             CheckpointError: there are not: it is another vocabulary.
         """
-        from transformers import BertTokenizer
+        from tokenizers import BertWordPieceTokenizer
 
-        file = self.vocabulary.path(VOCABULARY)
-        pieces = file.read_text(encoding="utf-8").split("\n")
-        vocabulary = {piece: number for number, piece in enumerate(pieces) if piece}
-        tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=True)
-        tokenizer.add_tokens(list(ADDED_TOKENS), special_tokens=True)
-        if len(tokenizer) != size:
+        file = self.vocabulary.file(VOCABULARY)
+        try:
+            tokenizer = BertWordPieceTokenizer(str(file), lowercase=True)
+        except TypeError as error:  # without the tokens that open and close a text
+            raise CheckpointError(
+                f"{self.vocabulary.name_or_path}: {VOCABULARY}: {error}"
+            ) from error
+        tokenizer.add_special_tokens(list(ADDED_TOKENS))
+        if tokenizer.get_vocab_size() != size:
             raise CheckpointError(
                 f"{self.vocabulary.name_or_path}: {VOCABULARY} and {' '.join(ADDED_TOKENS)} are "
-                f"{len(tokenizer)} tokens; {CONFIG} says vocab_size {size}"
+                f"{tokenizer.get_vocab_size()} tokens; {CONFIG} says vocab_size {size}"
             )
+        tokenizer.enable_truncation(TEXT_LENGTH)
+        tokenizer.enable_padding(length=TEXT_LENGTH)
         return tokenizer
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of both encoders; the file has float32."""
+        file = self.release.folder / WEIGHTS
+        n_weights = file.stat().st_size // ITEM_BYTES["float32"] if file.is_file() else N_WEIGHTS
+        return n_weights * ITEM_BYTES[self.dtype_name]
 
     @property
     def bytes_an_image(self) -> int:
@@ -155,66 +158,32 @@ class ImageRewardNetwork(ImageNetwork):
         """See `preprocessing`."""
         return self._transform(image)
 
-    def rewards(self, pixels: torch.Tensor, prompts: Sequence[str]) -> list[float]:
-        """Of images (B, 3, H, W), each for a prompt of its own."""
+    def judge(self, pixels: torch.Tensor, prompts: Sequence[str]) -> list[PromptScore]:
+        """The rewards of images (B, 3, H, W) and their prompts."""
         import torch
 
-        tokens = self._tokenizer(
-            list(prompts),
-            padding="max_length",
-            truncation=True,
-            max_length=TEXT_LENGTH,
-            return_tensors="pt",
-        ).to(self.device)
+        texts = self._tokenizer.encode_batch(list(prompts))
+        ids, visible = (
+            torch.tensor([getattr(own, name) for own in texts], device=self.device)
+            for name in ("ids", "attention_mask")
+        )
         with torch.inference_mode():
             read = self._text(
-                tokens.input_ids,
-                tokens.attention_mask,
-                encoder_hidden_states=self._vision(pixels).last_hidden_state,
+                ids, visible, encoder_hidden_states=self._vision(pixels).last_hidden_state
             ).last_hidden_state[:, 0]
-            rewards = self._head(read.float())[:, 0]
-        return ((rewards - REWARD_MEAN) / REWARD_STD).tolist()
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text before it is cut, those that open and close it with them."""
-        # A tokenizer that may not cut warns of what is too long; here that is what is asked.
-        return [len(ids) for ids in self._tokenizer(list(texts), verbose=False).input_ids]
+            rewards = (self._head(read.float())[:, 0] - REWARD_MEAN) / REWARD_STD
+        return [
+            PromptScore(reward, n_tokens(text), min(n_tokens(text), TEXT_LENGTH))
+            for reward, text in zip(rewards.tolist(), texts, strict=True)
+        ]
 
 
-class ImageRewardScores(NetworkScores[ImageRewardNetwork]):
-    """The column `imagereward`. A `protocol.Metric`."""
+def n_tokens(text: Encoding) -> int:
+    """Of a text before it was cut; each part of what was cut off is opened and closed again."""
+    parts = [text, *text.overflowing]
+    return sum(sum(own.attention_mask) for own in parts) - N_AROUND * len(text.overflowing)
 
-    def __init__(self, names: Sequence[str], settings: ComparatorSettings) -> None:
-        """Nothing is loaded before `load`; torch is not even imported."""
-        super().__init__(names, settings, ImageRewardNetwork(names[0], settings))
-        self.columns: Mapping[str, Kind] = {self.name: "float64"}
 
-    def prepare(
-        self,
-        key: str,
-        image: Image.Image,
-        masks: Mapping[str, np.ndarray],
-        prompt: str | None,
-        subject: str | None,
-    ) -> PreparedGeneration:
-        """The image resized, and the whole prompt; nothing of a reference."""
-        import torch
-
-        if prompt is None:
-            return PreparedGeneration(torch.empty(0), None)
-        return PreparedGeneration(self.network.prepare(image), prompt)
-
-    def encode_references(self, batch: Batch) -> list[Features]:
-        """Nothing: only the prompt counts."""
-        return [{} for _ in batch.samples]
-
-    def score(
-        self, batch: Batch, references: Sequence[Sequence[EncodedReference]]
-    ) -> dict[str, list[Any]]:
-        """The rewards, and which prompts were cut."""
-        prompts = [own.prompt for own in batch.samples]
-        counts = self.network.count_tokens(prompts)
-        return {
-            self.name: self.network.rewards(batch.pixels, prompts),
-            NOTES: ["; ".join(notes_of_cut(self.name, n, TEXT_LENGTH)) or None for n in counts],
-        }
+def imagereward(names: Sequence[str], settings: ComparatorSettings) -> PromptScores:
+    """The metric `imagereward`."""
+    return PromptScores(names, settings, ImageRewardNetwork(names[0], settings))

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from masc_core.comparators.releases import below
+
 IMAGE, TEXT, HEAD = "blip.visual_encoder.", "blip.text_encoder.", "mlp.layers."
 
 IMAGE_NAMES = (
@@ -94,18 +96,18 @@ def text_config(config: Any, image_width: int, where: str) -> Any:
     if lacking:
         raise OSError(f"{where}: med_config.json does not say {', '.join(lacking)}")
     own = {key: config[key] for key in (*TEXT_SIZES, *TEXT_CHOICES) if key in config}
-    # The tokens that open a text by default are those of a larger vocabulary, and nothing uses them.
+    # What opens a text by default is of a larger vocabulary; nothing uses it.
     return BlipTextConfig(**own, encoder_hidden_size=image_width, bos_token_id=None)
 
 
 def vision_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The image encoder's weights by the names of `BlipVisionModel`."""
-    return {_image_name(name): own for name, own in _below(state, IMAGE)}
+    return {_image_name(name): own for name, own in below(state, IMAGE).items()}
 
 
 def text_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The text encoder's weights by the names of `BlipTextModel`."""
-    return {name: own for name, own in _below(state, TEXT) if name != POSITION_IDS}
+    return {name: own for name, own in below(state, TEXT).items() if name != POSITION_IDS}
 
 
 def head(state: Mapping[str, torch.Tensor], width: int, where: str) -> nn.Module:
@@ -136,10 +138,6 @@ def _image_name(name: str) -> str:
     for theirs, ours in IMAGE_NAMES:
         name = name.replace(theirs, ours)
     return name
-
-
-def _below(state: Mapping[str, torch.Tensor], prefix: str) -> Iterable[tuple[str, torch.Tensor]]:
-    return ((n.removeprefix(prefix), own) for n, own in state.items() if n.startswith(prefix))
 
 
 def _require(state: Mapping[str, torch.Tensor], names: Iterable[str], where: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -43,6 +44,8 @@ PUBLISHED: dict[str, Any] = {
     "add_cross_attention": True,
 }
 """BLIP's med_config.json."""
+
+TOKENIZER = "bert-base-uncased"
 
 ADDED_TOKENS = 2
 """That BLIP adds to BERT's vocabulary."""
@@ -85,9 +88,11 @@ SMALL: dict[str, Any] = {
 def write_release(
     folder: Path, state: Mapping[str, Any], config: Mapping[str, Any], pieces: list[str]
 ) -> None:
-    """The files of the hub, and the vocabulary beside them."""
+    """The files of the hub, and BERT's vocabulary in a directory of its own name."""
     (folder / "med_config.json").write_text(json.dumps(config, indent=1))
-    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    vocabulary = folder / TOKENIZER / "vocab.txt"
+    vocabulary.parent.mkdir(exist_ok=True)
+    vocabulary.write_text("\n".join(pieces) + "\n", encoding="utf-8")
     torch.save(dict(state), folder / "ImageReward.pt")
 
 
@@ -95,11 +100,8 @@ def write(name: str, config: Mapping[str, Any], pieces: list[str], recorded: boo
     """A checkpoint by the authors' class, and its scores by their code."""
     folder = reference.out(name)
     write_release(folder, {}, config, pieces)
-    tokenizer = Path("bert-base-uncased")  # the class asks for this name, a folder as well as an id
-    tokenizer.mkdir(exist_ok=True)
-    (tokenizer / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
-
-    model = import_scorer().ImageReward(med_config=str(folder / "med_config.json")).eval()
+    os.chdir(folder)  # where the class finds its tokenizer, by a name that may be a directory's
+    model = import_scorer().ImageReward(med_config="med_config.json").eval()
     state = model.state_dict()
     reference.fill(state)
     write_release(folder, state, config, pieces)

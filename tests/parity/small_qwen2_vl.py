@@ -1,5 +1,5 @@
-"""The files beside the weights of a small Qwen2-VL, laid out as `Qwen/Qwen2-VL-7B-Instruct`: read by
-the transformers of HPSv3's package and by ours. Imports neither."""
+"""The files beside the weights of a small Qwen2-VL, laid out as `Qwen/Qwen2-VL-7B-Instruct`, for
+the transformers of HPSv3's package and for ours. Imports neither."""
 
 from __future__ import annotations
 
