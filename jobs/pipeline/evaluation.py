@@ -119,13 +119,14 @@ def evaluate(config: EvaluateConfig, against: Sequence[CompareConfig] = ()) -> O
     run = RunDirectory(config.run)
     if config.early:
         against = [comparing(config), *against]
+    gated = frozenset(column for each in against for column in rules_of(each).gate)
     if config.segmenter.name is not None:
         # What is wrong with the scoring is said before hours of segmenting.
-        scoring = Scoring(config)
+        scoring = Scoring(config, gated)
         scoring.look()
         _gate(scoring, config, against)
         config = with_masks(config)
-    scoring = Scoring(config)
+    scoring = Scoring(config, gated)
     gate = _gate(scoring, config, against)
     return run_shard_job(scoring, run, config.workers, config.ray, config.limits, gate)
 
@@ -134,7 +135,9 @@ def _gate(
     scoring: Scoring, config: EvaluateConfig, against: Sequence[CompareConfig]
 ) -> Gate | None:
     """What may end the run early; None where it is held against nothing."""
-    return Gate(against, config.run, scoring.shards, scoring.columns) if against else None
+    if not against:
+        return None
+    return Gate(against, config.run, scoring.shards, lambda: scoring.columns)
 
 
 def dry_run(config: EvaluateConfig) -> Look:
