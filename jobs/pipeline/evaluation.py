@@ -119,7 +119,7 @@ def evaluate(config: EvaluateConfig, against: Sequence[CompareConfig] = ()) -> O
     run = RunDirectory(config.run)
     if config.early:
         against = [comparing(config), *against]
-    gated = frozenset(column for each in against for column in rules_of(each).gate)
+    gated = _gated(against)
     if config.segmenter.name is not None:
         # What is wrong with the scoring is said before hours of segmenting.
         scoring = Scoring(config, gated)
@@ -129,6 +129,11 @@ def evaluate(config: EvaluateConfig, against: Sequence[CompareConfig] = ()) -> O
     scoring = Scoring(config, gated)
     gate = _gate(scoring, config, against)
     return run_shard_job(scoring, run, config.workers, config.ray, config.limits, gate)
+
+
+def _gated(against: Sequence[CompareConfig]) -> frozenset[str]:
+    """The columns by which the run may be decided before its end."""
+    return frozenset(column for each in against for column in rules_of(each).gate)
 
 
 def _gate(
@@ -148,7 +153,8 @@ def dry_run(config: EvaluateConfig) -> Look:
             "dry_run=true looks at shards that have masks: call jobs.segment first, and leave out "
             "segmenter.name"
         )
-    return look_at(config, Scoring(config))
+    gated = _gated([comparing(config)] if config.early else [])
+    return look_at(config, Scoring(config, gated))
 
 
 def _ready(config: EvaluateConfig) -> EvaluateConfig:

@@ -143,7 +143,7 @@ class Scoring:
         if to_do:
             workers = self._config.workers
             room = stated_memory(workers)
-            if room is None and not are_small(self._needs_of_metrics()):
+            if room is None and not are_small(self.needs_of(self._metrics)):
                 room = memory_of_worker(workers, layout_of_cluster(workers, len(to_do)))
                 if room is None:
                     log.warning(
@@ -225,6 +225,10 @@ class Scoring:
         found = self._remaining(self.shards, self._states)
         return found, metrics_for(self._asked, found.columns)
 
+    def needs_of(self, metrics: Sequence[Metric]) -> list[Need]:
+        """What they need of a worker's device."""
+        return needs_of(metrics, self._asked, self._gated)
+
     def scorer_without_metrics(self, samples: int, threads: int) -> ShardScorer:
         """What decodes as a worker does, and scores nothing."""
         from jobs.pipeline.scoring.scorer import ShardScorer
@@ -253,12 +257,9 @@ class Scoring:
         self._to_compute, self._passes = found.columns, ()
         return found.shards
 
-    def _needs_of_metrics(self) -> list[Need]:
-        return needs_of(self._metrics, self._asked, self._gated)
-
     def _place(self, room: int | None) -> None:
         """Part the metrics into passes, by the bytes of a worker's memory, where they are known."""
-        needs = self._needs_of_metrics()
+        needs = self.needs_of(self._metrics)
         placed = passes_of(needs, room)
         self._needs = [[needs[n] for n in own] for own in placed]
         self._passes = [self._pass_of([self._metrics[n] for n in own]) for own in placed]
