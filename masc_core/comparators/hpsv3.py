@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError
+from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError, require_transformers
 from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.hpsv3_question import CALL_TO_RATE, INSTRUCTION, REWARD_TOKEN
 from masc_core.comparators.network import activation_bytes
@@ -79,7 +79,12 @@ class HpsV3Network(PromptNetwork):
 
     @cached_property
     def release(self) -> Release:
-        """Looked up once, so that a worker loads what was found where the run was described."""
+        """Looked up once, so that a worker loads what was found where the run was described.
+
+        Raises:
+            CheckpointError: there is none, or transformers is too old.
+        """
+        require_transformers(self.name_or_path)
         return find_release(self.name_or_path, self._revision)
 
     @cached_property

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from masc_core.checkpoint import PROCESSOR, CheckpointError
+from masc_core.checkpoint import PROCESSOR, CheckpointError, require_transformers
 from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.network import activation_bytes, mixed_precision
 from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
@@ -97,7 +97,12 @@ class ClipFlanT5Network(PromptNetwork):
 
     @cached_property
     def release(self) -> Release:
-        """Looked up once, so that a worker loads what was found where the run was described."""
+        """Looked up once, so that a worker loads what was found where the run was described.
+
+        Raises:
+            CheckpointError: there is none, or transformers is too old.
+        """
+        require_transformers(self.name_or_path)
         return find_release(self.name_or_path, self._revision)
 
     @cached_property
@@ -285,7 +290,7 @@ class ClipFlanT5Network(PromptNetwork):
             batch_first=True,
             padding_value=self._t5.config.pad_token_id,
         )
-        answers = self._answer.expand(len(prompts), -1)
+        answers = self._answer.repeat(len(prompts), 1)
         with torch.inference_mode(), mixed_precision(self.device, self.dtype_name):
             read, mask = self._reading(self._seen(pixels), questions)
             logits = self._t5(inputs_embeds=read, attention_mask=mask, labels=answers).logits
