@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,12 +91,25 @@ def find_checkpoint(
         # By its name, as every machine has it in a place of its own.
         found = _in_directory(DEMO_CHECKPOINT, trust_remote_code=False, kind=kind)
         return replace(found, name_or_path=DEMO)
-    if Path(name_or_path).expanduser().is_dir():
-        return _in_directory(Path(name_or_path).expanduser().resolve(), trust_remote_code, kind)
+    directory = directory_of(name_or_path)
+    if directory is not None:
+        return _in_directory(directory, trust_remote_code, kind)
+    return _on_hub(name_or_path, revision, trust_remote_code, kind)
+
+
+def directory_of(name_or_path: str) -> Path | None:
+    """The directory of this name, absolute; None for what can only be a hub id.
+
+    Raises:
+        CheckpointError: it can only be a directory, and is not there.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path.resolve()
     # A hub id is NAME or OWNER/NAME.
     if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
         raise CheckpointError(f"{name_or_path}: no such directory")
-    return _on_hub(name_or_path, revision, trust_remote_code, kind)
+    return None
 
 
 def _in_directory(path: Path, trust_remote_code: bool, kind: CheckpointKind) -> Checkpoint:
@@ -121,15 +134,33 @@ def _in_directory(path: Path, trust_remote_code: bool, kind: CheckpointKind) -> 
 def _on_hub(
     name: str, revision: str | None, trust_remote_code: bool, kind: CheckpointKind
 ) -> Checkpoint:
+    where = name
+    log.info("no directory %s: looking for it on the hub", name)
+    with asking_hub(where):
+        config, *others = _configurations_on_hub(name, revision)
+    if not (trust_remote_code or kind.ignores_code):
+        _refuse_code([config, *others], where)
+    commit = config.parent.name
+    model_type = _model_type(config, where, kind)
+    if lacks_on_hub(name, commit, WEIGHTS):
+        at = revision or "its default branch"
+        raise CheckpointError(f"{where}: no weights at {at} ({' or '.join(WEIGHTS)})")
+    return Checkpoint(name, commit, f"commit:{commit}", model_type)
+
+
+@contextmanager
+def asking_hub(where: str) -> Iterator[None]:
+    """What the hub answers within, in one line.
+
+    Raises:
+        CheckpointError: it has no such thing, or does not answer and nothing is cached.
+    """
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import logging as hub_logging
 
     hub_logging.set_verbosity_error()  # it warns of every retry; we say how it ended
-
-    where = name
-    log.info("no directory %s: looking for it on the hub", name)
     try:
-        config, *others = _configurations_on_hub(name, revision)
+        yield
     except GatedRepoError as error:
         raise CheckpointError(
             f"{where}: gated; accept its licence on huggingface.co and log in (hf auth login)"
@@ -141,14 +172,6 @@ def _on_hub(
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{where}: no such directory, nor hub id: {reason}") from error
-    if not (trust_remote_code or kind.ignores_code):
-        _refuse_code([config, *others], where)
-    commit = config.parent.name
-    model_type = _model_type(config, where, kind)
-    if _lacks_weights_on_hub(name, commit):
-        at = revision or "its default branch"
-        raise CheckpointError(f"{where}: no weights at {at} ({' or '.join(WEIGHTS)})")
-    return Checkpoint(name, commit, f"commit:{commit}", model_type)
 
 
 def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:
@@ -166,15 +189,16 @@ def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:
     return found
 
 
-def _lacks_weights_on_hub(name: str, commit: str) -> bool:
-    """Whether the hub says so; a machine that describes a run need not have them, nor the hub."""
+def lacks_on_hub(name: str, commit: str, files: Sequence[str]) -> bool:
+    """Whether the hub says that none of these files is there; a machine that describes a run need
+    not have them, nor the hub."""
     from huggingface_hub import file_exists, try_to_load_from_cache
 
-    cached = [try_to_load_from_cache(name, file, revision=commit) for file in WEIGHTS]
+    cached = [try_to_load_from_cache(name, file, revision=commit) for file in files]
     if any(isinstance(file, str) for file in cached):
         return False
     try:
-        return not any(file_exists(name, file, revision=commit) for file in WEIGHTS)
+        return not any(file_exists(name, file, revision=commit) for file in files)
     except Exception:  # noqa: BLE001 - no answer, for whatever reason: who loads it will see
         return False
 
