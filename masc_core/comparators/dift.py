@@ -38,6 +38,8 @@ UP_BLOCK = 1
 PROMPT = ""
 SEED = 0
 
+SCHEDULE = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")
+"""By which noise is added."""
 N_UNET_WEIGHTS, N_VAE_WEIGHTS = 2_556_279_680, 34_163_664
 """Of SDXL: of the U-Net as far as it is asked, and of the VAE's encoder."""
 N_ACTIVATIONS = 6
@@ -70,21 +72,33 @@ class DiftNetwork(PretrainedNetwork, PatchNetwork):
         return find_pipeline(self.name_or_path, self._revision, STABLE_DIFFUSION_XL)
 
     def _load(self) -> None:
-        from diffusers import AutoencoderKL, DDIMScheduler
+        from diffusers import AutoencoderKL
 
         vae = self._pretrained(AutoencoderKL, subfolder="vae")
         unet = self._cut_unet()
         self._take_conditions(unet)
         self._take_geometry(vae, unet)
         self._transform = square(SIDE, [0.5] * 3, [0.5] * 3)
-        found = self.checkpoint
-        self._scheduler = DDIMScheduler.from_pretrained(
-            found.name_or_path, subfolder="scheduler", revision=found.revision
-        )
+        self._scheduler = self._ddim()
         vae.decoder = vae.post_quant_conv = None
         # Whatever the dtype: in float16 its activations overflow (`force_upcast`).
         self._vae = vae.to(self.device)
         self._unet = unet.to(self.device)
+
+    def _ddim(self) -> Any:
+        """DDIM, whatever sampler the pipeline has, by how the U-Net was trained."""
+        from diffusers import DDIMScheduler
+
+        found = self.checkpoint
+        config = DDIMScheduler.load_config(
+            found.name_or_path, subfolder="scheduler", revision=found.revision
+        )
+        # What is not there would be DDIM's own default, and another noise.
+        if lacking := [name for name in SCHEDULE if name not in config]:
+            raise ValueError(
+                f"{self.name_or_path}: its scheduler_config.json has no {', '.join(lacking)}"
+            )
+        return DDIMScheduler.from_config(config)
 
     def _cut_unet(self) -> Any:
         """The U-Net without what comes after the block: its sample is what that puts out."""

@@ -90,8 +90,9 @@ def times(
     try:
         pair = find_pair(tree)
         notes = [
-            f"{pair.name}, on {device}; {WARM_UP} calls to warm up, median of {TIMED}",
-            "MaSC gives CP and PF, and keeps the text's embedding from the first call on",
+            f"{pair.name}, {_sizes(pair)}",
+            f"on {device}; {WARM_UP} calls to warm up, the median of {TIMED}",
+            "MaSC gives CP and PF; it and CLIP-T keep the text's embedding from the first call on",
         ]
         if None in pair.masks:
             notes.append("the pair has no masks: the whole image stands for them")
@@ -282,6 +283,11 @@ def _comparator_call(asked: Asked, pair: Pair) -> Callable[[], Any]:
 def _images(pair: Pair) -> list[Image.Image]:
     """Opened, and brought to RGB by each call anew, as in the paper."""
     return [Image.open(io.BytesIO(encoded)) for encoded in pair.images]
+
+
+def _sizes(pair: Pair) -> str:
+    first, second = (f"{image.width} x {image.height}" for image in _images(pair))
+    return f"{first} pixels against {second}"
 
 
 def _masks(pair: Pair) -> list[np.ndarray]:

@@ -257,6 +257,15 @@ def test_parts_that_do_not_go_together_are_refused(broken: Path) -> None:
         loaded("dift_sdxl", path=broken)
 
 
+def test_a_scheduler_that_does_not_say_how_noise_was_added_is_refused(broken: Path) -> None:
+    file = broken / "scheduler" / "scheduler_config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({name: own for name, own in config.items() if "beta" not in name}))
+    reason = r"its scheduler_config\.json has no beta_start, beta_end, beta_schedule"
+    with pytest.raises(ValueError, match=f"^{broken}: {reason}$"):
+        loaded("dift_sdxl", path=broken)
+
+
 def test_on_the_hub_it_goes_by_its_commit(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
