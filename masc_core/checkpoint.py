@@ -12,12 +12,17 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from masc_core.defaults import DEMO, DEMO_CHECKPOINT, MODEL_TYPES
 
 log = logging.getLogger(__name__)
+
+TRANSFORMERS = (5, 6)
+"""The first release of transformers that loads checkpoints as they are loaded here. The package
+installs beside older ones, which some comparators need, and the encoder is not to be had there."""
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PROCESSOR = "preprocessor_config.json"
@@ -68,6 +73,25 @@ class Checkpoint:
         return self.model_type == "siglip2"
 
 
+def installed_transformers() -> tuple[int, ...]:
+    """The release that is installed, as `TRANSFORMERS` is given."""
+    return tuple(map(int, version("transformers").split(".")[:2]))
+
+
+def require_transformers(name_or_path: str) -> None:
+    """Look at this before a checkpoint is loaded by transformers.
+
+    Raises:
+        CheckpointError: what is installed is too old.
+    """
+    if installed_transformers() < TRANSFORMERS:
+        least = ".".join(map(str, TRANSFORMERS))
+        raise CheckpointError(
+            f"{name_or_path}: needs transformers {least} or later, and {version('transformers')} "
+            "is installed: pip install 'masc-eval[encoder]'"
+        )
+
+
 def find_checkpoint(
     name_or_path: str,
     revision: str | None = None,
@@ -85,23 +109,23 @@ def find_checkpoint(
     Raises:
         CheckpointError: no such directory or hub id, no safetensors weights in it or nothing else
             that its kind needs, another kind of model, or one that asks for code of its own and
-            may not.
+            may not; or transformers is too old for any.
     """
+    require_transformers(name_or_path)
     if name_or_path == DEMO:
         # By its name, as every machine has it in a place of its own.
         found = _in_directory(DEMO_CHECKPOINT, trust_remote_code=False, kind=kind)
         return replace(found, name_or_path=DEMO)
-    directory = directory_of(name_or_path)
-    if directory is not None:
+    if (directory := directory_of(name_or_path)) is not None:
         return _in_directory(directory, trust_remote_code, kind)
     return _on_hub(name_or_path, revision, trust_remote_code, kind)
 
 
 def directory_of(name_or_path: str) -> Path | None:
-    """The directory of this name, absolute; None for what can only be a hub id.
+    """The absolute directory that this is; None for what can only be a hub id.
 
     Raises:
-        CheckpointError: it can only be a directory, and is not there.
+        CheckpointError: it can be neither.
     """
     path = Path(name_or_path).expanduser()
     if path.is_dir():
@@ -135,8 +159,7 @@ def _on_hub(
     name: str, revision: str | None, trust_remote_code: bool, kind: CheckpointKind
 ) -> Checkpoint:
     where = name
-    log.info("no directory %s: looking for it on the hub", name)
-    with asking_hub(where):
+    with hub_errors_in_a_line(where):
         config, *others = _configurations_on_hub(name, revision)
     if not (trust_remote_code or kind.ignores_code):
         _refuse_code([config, *others], where)
@@ -149,29 +172,30 @@ def _on_hub(
 
 
 @contextmanager
-def asking_hub(where: str) -> Iterator[None]:
-    """What the hub answers within, in one line.
+def hub_errors_in_a_line(name: str) -> Iterator[None]:
+    """Look for a hub id that is no directory within this.
 
     Raises:
-        CheckpointError: it has no such thing, or does not answer and nothing is cached.
+        CheckpointError: the hub has no such thing, or there is no way to it.
     """
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import logging as hub_logging
 
     hub_logging.set_verbosity_error()  # it warns of every retry; we say how it ended
+    log.info("no directory %s: looking for it on the hub", name)
     try:
         yield
     except GatedRepoError as error:
         raise CheckpointError(
-            f"{where}: gated; accept its licence on huggingface.co and log in (hf auth login)"
+            f"{name}: gated; accept its licence on huggingface.co and log in (hf auth login)"
         ) from error
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{where}: no such directory, and as a hub id neither cached here nor reachable"
+            f"{name}: no such directory, and as a hub id neither cached here nor reachable"
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{where}: no such directory, nor hub id: {reason}") from error
+        raise CheckpointError(f"{name}: no such directory, nor hub id: {reason}") from error
 
 
 def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,13 +16,11 @@ from pathlib import Path
 from masc_core.checkpoint import (
     Checkpoint,
     CheckpointError,
-    asking_hub,
     digest_of,
     directory_of,
+    hub_errors_in_a_line,
     lacks_on_hub,
 )
-
-log = logging.getLogger(__name__)
 
 INDEX = "model_index.json"
 
@@ -100,8 +97,7 @@ def find_pipeline(name_or_path: str, revision: str | None, kind: PipelineKind) -
 def _on_hub(name: str, revision: str | None, kind: PipelineKind) -> Checkpoint:
     from huggingface_hub import hf_hub_download
 
-    log.info("no directory %s: looking for it on the hub", name)
-    with asking_hub(name):
+    with hub_errors_in_a_line(name):
         index = Path(hf_hub_download(name, INDEX, revision=revision))
     _check_class(index, name, kind)
     # The cache keeps files under the commit that the revision stands for.

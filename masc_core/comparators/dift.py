@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import Checkpoint
+from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.network import PretrainedNetwork
 from masc_core.comparators.patch_networks import PatchNetwork
 from masc_core.comparators.patch_scores import PatchScores
@@ -180,7 +181,8 @@ class DiftNetwork(PretrainedNetwork, PatchNetwork):
     @property
     def weight_bytes(self) -> int:
         """Of VAE and U-Net at SDXL's size."""
-        return 4 * N_VAE_WEIGHTS + (4 if self.dtype_name == "float32" else 2) * N_UNET_WEIGHTS
+        of_unet = N_UNET_WEIGHTS * ITEM_BYTES[self.dtype_name]
+        return of_unet + N_VAE_WEIGHTS * ITEM_BYTES["float32"]
 
     @property
     def bytes_an_image(self) -> int:

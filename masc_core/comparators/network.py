@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from masc_core import defaults
 from masc_core.checkpoint import Checkpoint, CheckpointKind, find_checkpoint
+from masc_core.checkpoint_size import ITEM_BYTES, n_weights
 from masc_core.comparators.settings import ComparatorSettings, settings_key
 
 if TYPE_CHECKING:
@@ -86,6 +87,12 @@ class ImageNetwork(ABC):
 
     @property
     @abstractmethod
+    def weight_bytes(self) -> int | None:
+        """Memory that its weights take, about, told before they are loaded; None where it cannot
+        be."""
+
+    @property
+    @abstractmethod
     def bytes_an_image(self) -> int:
         """Memory of one image's activations, at most: an estimate."""
 
@@ -104,6 +111,8 @@ class PretrainedNetwork(ImageNetwork):
 
     published_revision: ClassVar[str | None] = None
     kind: ClassVar[CheckpointKind]
+    keeps_float32: ClassVar[bool] = False
+    """Whether its weights stay float32, whatever products are rounded to."""
 
     def __init__(self, name: str, settings: ComparatorSettings) -> None:
         """See `ImageNetwork`."""
@@ -124,6 +133,13 @@ class PretrainedNetwork(ImageNetwork):
     def weights(self) -> str:
         """Of the checkpoint, its processor and its tokenizer."""
         return self.checkpoint.weights
+
+    @property
+    def weight_bytes(self) -> int | None:
+        """Of all that the checkpoint has, by the headers of its files."""
+        n = n_weights(self.checkpoint.name_or_path, self.checkpoint.revision)
+        dtype: defaults.Dtype = "float32" if self.keeps_float32 else self.dtype_name
+        return None if n is None else n * ITEM_BYTES[dtype]
 
     def _pretrained(self, model_class: Any, **options: Any) -> Any:
         """A model of its library with the checkpoint's weights; see `load_pretrained`."""

@@ -31,6 +31,7 @@ from tests.jobs.test_agree_dreambenchplus import kd
 from tests.masc_core.comparators.checkpoints import (
     write_clip,
     write_dino,
+    write_imagereward,
     write_radio,
     write_siglip,
 )
@@ -42,7 +43,8 @@ from tests.rating_trees import RatingTree, rating_tree
 COLUMNS = {
     "cp": {"MaSC": "cp", "SigLIP2 global pool": "siglip2_global", "DINO-I": "dino_i"}
     | {"CLIP-I": "clip_i", "AM-RADIO": "am_radio"},
-    "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"},
+    "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"}
+    | {"ImageReward": "imagereward"},
     "pools": {
         f"{shown}, {text}": f"pf.{pool}.{text.partition(' ')[0]}"
         for pool, shown in (("bg", "background"), ("full", "full"), ("fg", "foreground"))
@@ -119,8 +121,8 @@ class Made:
 def made(
     tmp_path_factory: pytest.TempPathFactory, naflex_checkpoint: Path, cluster_address: str
 ) -> Made:
-    """All recipes; MaSC, and what CLIP, DINO, RADIO and SigLIP2 give, by small random
-    checkpoints."""
+    """All recipes; MaSC, and what CLIP, DINO, RADIO, SigLIP2 and ImageReward give, by small
+    random checkpoints."""
     if not are_there():
         pytest.skip(WHY_NOT)
     folder = tmp_path_factory.mktemp("paper")
@@ -133,8 +135,9 @@ def made(
     write_dino(folder / "dino")
     write_radio(folder / "radio")
     write_siglip(folder / "siglip")
+    write_imagereward(folder / "reward")
     at = dict.fromkeys(("clip_i", "clip_t", "clip_b"), "clip")
-    at |= {"dino_i": "dino", "am_radio": "radio", "siglip2_b": "siglip"}
+    at |= {"dino_i": "dino", "am_radio": "radio", "siglip2_b": "siglip", "imagereward": "reward"}
     words = [
         *(f"data={data}", f"out={folder}/out", f"encoder.max_num_patches={PATCHES}"),
         f"encoder.name_or_path={naflex_checkpoint}",
@@ -390,7 +393,7 @@ def test_run_times_are_of_each_system_that_is_there(
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["run_time"]["rows"]}
     timed = {name for name, row in rows.items() if row["ours"] is not None}
-    assert timed == {"MaSC", "CLIP-I", "DINO-I", "AM-RADIO", "CLIP-T"}
+    assert timed == {"MaSC", "CLIP-I", "DINO-I", "AM-RADIO", "CLIP-T", "ImageReward"}
     assert all(0 < rows[name]["ours"] < 10_000 for name in timed)
     assert rows["DIFT-SDXL"]["why_not"].startswith("no weights: ")
     assert rows["DINOv3"]["why_not"].startswith("no weights: ")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from jobs.pipeline.results.numbers import ABSENT
 from jobs.pipeline.results.paper.tables import Figure, PaperRow
 from jobs.pipeline.run.fingerprint import MASC
 from jobs.pipeline.scoring.config import ComparatorConfig
-from masc_core.comparators import find_comparator
+from masc_core.comparators import ComparatorSettings, find_comparator
 from masc_core.comparators.settings import settings_key
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,10 @@ def _asked(system: System, config: PaperConfig) -> Asked:
     if system.kind is Kind.MASC:
         own = asdict(config.encoder)
         return Asked(system.name, own, is_masc=True)
-    settings = asdict(config.comparators.get(settings_key(system.name), ComparatorConfig()))
+    given = asdict(config.comparators.get(settings_key(system.name), ComparatorConfig()))
+    # What is not the comparator's own says where it stands in a run.
+    own = {each.name for each in fields(ComparatorSettings)}
+    settings = {name: value for name, value in given.items() if name in own}
     return Asked(system.name, settings, is_masc=False)
 
 

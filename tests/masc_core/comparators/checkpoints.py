@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+from tests.parity.comparing import recorded
+from tests.parity.imagereward_reference import SMALL, SMALL_VOCABULARY, write_release
+from tests.parity.reference import fill
+
 TEXT_LENGTH = 24
 """Tokens that the small CLIP's text tower takes."""
 
@@ -144,6 +148,14 @@ def write_siglip(
         image_mean=MEAN,
         image_std=STD,
     ).save_pretrained(path)
+
+
+def write_imagereward(path: Path) -> None:
+    """ImageReward's files, by the names and shapes that the authors' class gave a small one."""
+    path.mkdir(parents=True, exist_ok=True)
+    state = {name: torch.zeros(shape) for name, shape in recorded("imagereward")["weights"].items()}
+    fill(state)
+    write_release(path, state, SMALL, SMALL_VOCABULARY)
 
 
 SDXL_WIDTHS = (16, 32, 32)

@@ -21,7 +21,7 @@ from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import ComparatorSettings, make_comparators
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators import checkpoints
-from tests.masc_core.comparators.scoring import Sample, encoded, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, encoded, loaded, scored
 from tests.masc_core.comparators.test_patch_scores import AGGREGATORS, on_grid, plain_scores
 
 pytestmark = pytest.mark.slow
@@ -107,7 +107,7 @@ def shots(checkpoint: Path, generations: list[Sample], references: list[Sample])
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_columns_are_what_the_paper_and_the_library_give(
-    checkpoint: Path, shots: Shots, size: int
+    checkpoint: Path, shots: Shots, size: int, note_difference: Note
 ) -> None:
     metric = loaded(*NAMES, path=checkpoint)
     network: Any = metric.network  # type: ignore[attr-defined]
@@ -125,6 +125,7 @@ def test_columns_are_what_the_paper_and_the_library_give(
     for aggregator, values in shots.values.items():
         name = f"cp.{aggregator}@dift_sdxl"
         found = torch.tensor(columns[f"{name}_per_reference"], dtype=torch.float64)
+        note_difference(name, found, values)
         torch.testing.assert_close(found, values, atol=1e-5, rtol=0)
         assert columns[name] == pytest.approx(values.mean(1).tolist(), abs=1e-5)
         assert values.std() > 0.005
