@@ -177,8 +177,8 @@ def _asked(system: System, config: PaperConfig) -> Asked:
         return Asked(system.name, own, is_masc=True)
     given = asdict(config.comparators.get(settings_key(system.name), ComparatorConfig()))
     # What is not the comparator's own says where it stands in a run.
-    own = {each.name for each in fields(ComparatorSettings)}
-    settings = {name: value for name, value in given.items() if name in own}
+    its_own = {each.name for each in fields(ComparatorSettings)}
+    settings = {name: value for name, value in given.items() if name in its_own}
     return Asked(system.name, settings, is_masc=False)
 
 
