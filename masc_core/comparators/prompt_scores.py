@@ -75,11 +75,8 @@ class PromptScores(NetworkScores[PromptNetwork]):
 
         if prompt is None:
             return PreparedGeneration(torch.empty(0), None)
-        try:
-            self.network.check_prompt(prompt)
-            return PreparedGeneration(self.network.prepare(image), prompt)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from error
+        self.network.check_prompt(prompt)
+        return PreparedGeneration(self.network.prepare(image), prompt)
 
     def encode_references(self, batch: Batch) -> list[Features]:
         """Nothing: only the prompt counts."""

@@ -168,7 +168,7 @@ def test_weights_are_found_in_shards_and_clips_in_its_own_checkpoint(
 def test_marks_of_the_models_own_are_no_prompt(metric: Metric) -> None:
     square = Image.new("RGB", (20, 20))
     for mark in ("<image>", "</s>", "<pad>", "<extra_id_0>"):
-        with pytest.raises(ValueError, match=f"^vqascore: the prompt has {mark}"):
+        with pytest.raises(ValueError, match=f"^the prompt has {mark}"):
             metric.prepare("", square, {}, f"a dog {mark}", None)
     assert metric.prepare("", square, {}, None, None).pixels.numel() == 0
     braces = Sample(square, None, "a {} of {prompt}")  # type: ignore[arg-type]
