@@ -1,4 +1,6 @@
-"""What the systems of the paper's tables make of images: by transformers, scipy and numpy alone."""
+"""What the systems of the paper's tables make of images: by transformers, scipy and numpy alone.
+
+ImageReward alone is by ours."""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from scipy import ndimage
 from torch.nn.functional import cosine_similarity, normalize
 from transformers import CLIPModel, CLIPProcessor
 
+from masc_core.comparators import load_comparator
 from tests.masc_core.comparators import test_patch_scores as patch_scores
 from tests.masc_core.comparators.scoring import Sample
 from tests.masc_core.comparators.test_clip_pools import plain_pools
@@ -62,6 +65,8 @@ class Libraries:
         self._masc = Oracle(encoder, max_num_patches)
         self._clip = CLIPModel.from_pretrained(folder / "clip").eval()
         self._clip_processor = CLIPProcessor.from_pretrained(folder / "clip")
+        # Ours: test_imagereward.py holds it against what its authors' package gives.
+        self._imagereward = load_comparator("imagereward", name_or_path=str(folder / "reward"))
 
     @torch.inference_mode()
     def described(self, shots: Sequence[tuple[str, Path, Path]]) -> dict[str, Described]:
@@ -110,6 +115,7 @@ class Libraries:
             "pf": found["pf.bg.stripped"],
             "siglip2_t": found["pf.full.full"],
             "clip_t": float(cosine_similarity(described.vectors["clip_i"], said, dim=0)),
+            "imagereward": self._imagereward(shown[0].image, prompt=prompt),
             **{name: value for name, [value] in pools.items()},
         }
 

@@ -18,16 +18,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError, require_transformers
+from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError
 from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.hpsv3_question import CALL_TO_RATE, INSTRUCTION, REWARD_TOKEN
 from masc_core.comparators.network import activation_bytes
-from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
+from masc_core.comparators.prompt_scores import LargePromptNetwork, PromptScore, PromptScores
 from masc_core.comparators.releases import (
     Release,
     below,
     find_companion,
-    find_release,
     read_weights,
 )
 from masc_core.comparators.settings import ComparatorSettings
@@ -56,40 +55,16 @@ N_TEXT_TOKENS = 1024
 """Of the question beside the image, about: the instruction is most of them."""
 
 
-class HpsV3Network(PromptNetwork):
+class HpsV3Network(LargePromptNetwork):
     """Qwen2-VL without its language head, and with HPSv3's."""
 
     published = "MizzenAI/HPSv3"
-    published_dtype = "bfloat16"
+    overflowing = "Qwen2-VL"
     preprocessing = f"about {N_PIXELS} pixels bicubic, sides of 28s; the backbone's image processor"
-
-    def __init__(self, name: str, settings: ComparatorSettings) -> None:
-        """See `ImageNetwork`; `name_or_path` may be a directory with the weights, and the small
-        files of the backbone in one of its name.
-
-        Raises:
-            ValueError: a dtype of too small a range.
-        """
-        super().__init__(name, settings)
-        if self.dtype_name == "float16":
-            raise ValueError(
-                "dtype=float16: Qwen2-VL overflows in it; expected bfloat16 or float32"
-            )
-        self._revision = settings.revision
-
-    @cached_property
-    def release(self) -> Release:
-        """Looked up once, so that a worker loads what was found where the run was described.
-
-        Raises:
-            CheckpointError: there is none, or transformers is too old.
-        """
-        require_transformers(self.name_or_path)
-        return find_release(self.name_or_path, self._revision)
 
     @cached_property
     def backbone(self) -> Release:
-        """Likewise.
+        """Where its small files are.
 
         Raises:
             CheckpointError: it lacks something, or is another model.

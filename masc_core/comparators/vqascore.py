@@ -20,16 +20,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from masc_core.checkpoint import PROCESSOR, CheckpointError, require_transformers
+from masc_core.checkpoint import PROCESSOR, CheckpointError
 from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.network import activation_bytes, mixed_precision
-from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
+from masc_core.comparators.prompt_scores import LargePromptNetwork, PromptScore, PromptScores
 from masc_core.comparators.releases import (
     WEIGHTS,
     Release,
     below,
     find_companion,
-    find_release,
     read_weights,
 )
 from masc_core.comparators.settings import ComparatorSettings
@@ -76,34 +75,12 @@ EMBEDDINGS = (
 """The same weights under several names; a file may have kept one of them."""
 
 
-class ClipFlanT5Network(PromptNetwork):
+class ClipFlanT5Network(LargePromptNetwork):
     """CLIP, a projector and FlanT5."""
 
     published = "zhiqiulin/clip-flant5-xxl"
-    published_dtype = "bfloat16"
+    overflowing = "T5"
     preprocessing = "a square of the mean colour around it, PIL's bicubic; CLIP's image processor"
-
-    def __init__(self, name: str, settings: ComparatorSettings) -> None:
-        """See `ImageNetwork`; `name_or_path` may be a directory with the weights, and the small
-        files of CLIP and of FlanT5's tokenizer in directories of their names.
-
-        Raises:
-            ValueError: a dtype of too small a range.
-        """
-        super().__init__(name, settings)
-        if self.dtype_name == "float16":
-            raise ValueError("dtype=float16: T5 overflows in it; expected bfloat16 or float32")
-        self._revision = settings.revision
-
-    @cached_property
-    def release(self) -> Release:
-        """Looked up once, so that a worker loads what was found where the run was described.
-
-        Raises:
-            CheckpointError: there is none, or transformers is too old.
-        """
-        require_transformers(self.name_or_path)
-        return find_release(self.name_or_path, self._revision)
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -28,13 +28,7 @@ from tests.datasets.trees import (
     prompt_of,
 )
 from tests.jobs.test_agree_dreambenchplus import kd
-from tests.masc_core.comparators.checkpoints import (
-    write_clip,
-    write_dino,
-    write_imagereward,
-    write_radio,
-    write_siglip,
-)
+from tests.masc_core.comparators import checkpoints
 from tests.paper_calls import RECIPES, paper
 from tests.paper_images import Libraries, compared
 from tests.photos import WHY_NOT, are_there
@@ -131,11 +125,11 @@ def made(
     ratings = rating_tree(tree.methods, tree.concepts)
     ratings.write(tree.root)
     orida = orida_tree(data / "orida", photo_shots((96, 96)))
-    write_clip(folder / "clip")
-    write_dino(folder / "dino")
-    write_radio(folder / "radio")
-    write_siglip(folder / "siglip")
-    write_imagereward(folder / "reward")
+    checkpoints.write_clip(folder / "clip")
+    checkpoints.write_dino(folder / "dino")
+    checkpoints.write_radio(folder / "radio")
+    checkpoints.write_siglip(folder / "siglip")
+    checkpoints.write_imagereward(folder / "reward")
     at = dict.fromkeys(("clip_i", "clip_t", "clip_b"), "clip")
     at |= {"dino_i": "dino", "am_radio": "radio", "siglip2_b": "siglip", "imagereward": "reward"}
     words = [

@@ -245,3 +245,15 @@ def test_before_it_is_loaded_it_costs_no_torch(release: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_lower_precision_is_near(
+    release: Path, generations: list[Sample], references: list[Sample]
+) -> None:
+    exact, rounded = (
+        scored(loaded("imagereward", path=release, dtype=each), generations, references[:1], 4)
+        for each in ("float32", "bfloat16")
+    )
+    assert rounded["imagereward"] == pytest.approx(exact["imagereward"], abs=0.3)
+    assert rounded["imagereward"] != exact["imagereward"]
+    assert torch.tensor(exact["imagereward"]).std() > 1
