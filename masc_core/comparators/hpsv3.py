@@ -79,9 +79,9 @@ class HpsV3Network(LargePromptNetwork):
             )
         return found
 
-    @property
+    @cached_property
     def weights(self) -> str:
-        """Of the one file."""
+        """Of the one file; told once, as gigabytes are read for it."""
         return self.release.identity([WEIGHTS])
 
     def fingerprint(self) -> dict[str, Any]:
@@ -99,6 +99,7 @@ class HpsV3Network(LargePromptNetwork):
         self._tokenizer.add_tokens([REWARD_TOKEN], special_tokens=True)
         self._reward_id = self._tokenizer.convert_tokens_to_ids(REWARD_TOKEN)
         self._reserved = sorted(self._tokenizer.get_added_vocab())
+        self._check_template()
         state = read_weights(self.release.weight_files([WEIGHTS]), self.name_or_path)
         config = Qwen2VLConfig.from_pretrained(folder)
         text = config.get_text_config()
@@ -113,6 +114,21 @@ class HpsV3Network(LargePromptNetwork):
         )
         self._model = model.model.to(self.device)
         self._head = self._load_head(below(state, HEAD), text.hidden_size)
+
+    def _check_template(self) -> None:
+        """See that the model is shown the image and the question, each once.
+
+        Raises:
+            OSError: it is not.
+        """
+        merged = self._processor.image_processor.merge_size**2
+        question = self._question("", merged)
+        for mark in (self._processor.image_token, REWARD_TOKEN):
+            if question.count(mark) != 1:
+                raise OSError(
+                    f"{self.backbone.name_or_path}: its chat template shows {mark} "
+                    f"{question.count(mark)} times, and not once"
+                )
 
     def _vocabulary_of(self, state: dict[str, torch.Tensor]) -> int:
         """Tokens that the weights know; the tokenizer's, with the one that the model adds.

@@ -204,3 +204,13 @@ def test_weights_that_are_not_its_own_are_refused(
     save_file({name: own for name, own in state.items() if own is not None}, path / WEIGHTS)
     with pytest.raises(OSError, match=f"^{path}: {reason}"):
         loaded("hpsv3", path=path)
+
+
+@pytest.mark.slow
+def test_a_template_that_does_not_show_the_image_is_refused(release: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(release, tmp_path / "blind")
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        file = path / BACKBONE / name
+        file.write_text(file.read_text().replace("<|vision_start|><|image_pad|>", "an image"))
+    with pytest.raises(OSError, match=r"its chat template shows <\|image_pad\|> 0 times"):
+        loaded("hpsv3", path=path)
