@@ -18,16 +18,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError, require_transformers
+from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError
 from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.hpsv3_question import CALL_TO_RATE, INSTRUCTION, REWARD_TOKEN
 from masc_core.comparators.network import activation_bytes
-from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
+from masc_core.comparators.prompt_scores import LargePromptNetwork, PromptScore, PromptScores
 from masc_core.comparators.releases import (
     Release,
     below,
     find_companion,
-    find_release,
     read_weights,
 )
 from masc_core.comparators.settings import ComparatorSettings
@@ -56,40 +55,16 @@ N_TEXT_TOKENS = 1024
 """Of the question beside the image, about: the instruction is most of them."""
 
 
-class HpsV3Network(PromptNetwork):
+class HpsV3Network(LargePromptNetwork):
     """Qwen2-VL without its language head, and with HPSv3's."""
 
     published = "MizzenAI/HPSv3"
-    published_dtype = "bfloat16"
+    overflowing = "Qwen2-VL"
     preprocessing = f"about {N_PIXELS} pixels bicubic, sides of 28s; the backbone's image processor"
-
-    def __init__(self, name: str, settings: ComparatorSettings) -> None:
-        """See `ImageNetwork`; `name_or_path` may be a directory with the weights, and the small
-        files of the backbone in one of its name.
-
-        Raises:
-            ValueError: a dtype of too small a range.
-        """
-        super().__init__(name, settings)
-        if self.dtype_name == "float16":
-            raise ValueError(
-                "dtype=float16: Qwen2-VL overflows in it; expected bfloat16 or float32"
-            )
-        self._revision = settings.revision
-
-    @cached_property
-    def release(self) -> Release:
-        """Looked up once, so that a worker loads what was found where the run was described.
-
-        Raises:
-            CheckpointError: there is none, or transformers is too old.
-        """
-        require_transformers(self.name_or_path)
-        return find_release(self.name_or_path, self._revision)
 
     @cached_property
     def backbone(self) -> Release:
-        """Likewise.
+        """Where its small files are.
 
         Raises:
             CheckpointError: it lacks something, or is another model.
@@ -104,9 +79,9 @@ class HpsV3Network(PromptNetwork):
             )
         return found
 
-    @property
+    @cached_property
     def weights(self) -> str:
-        """Of the one file."""
+        """Of the one file; told once, as gigabytes are read for it."""
         return self.release.identity([WEIGHTS])
 
     def fingerprint(self) -> dict[str, Any]:
@@ -124,6 +99,7 @@ class HpsV3Network(PromptNetwork):
         self._tokenizer.add_tokens([REWARD_TOKEN], special_tokens=True)
         self._reward_id = self._tokenizer.convert_tokens_to_ids(REWARD_TOKEN)
         self._reserved = sorted(self._tokenizer.get_added_vocab())
+        self._check_template()
         state = read_weights(self.release.weight_files([WEIGHTS]), self.name_or_path)
         config = Qwen2VLConfig.from_pretrained(folder)
         text = config.get_text_config()
@@ -138,6 +114,21 @@ class HpsV3Network(PromptNetwork):
         )
         self._model = model.model.to(self.device)
         self._head = self._load_head(below(state, HEAD), text.hidden_size)
+
+    def _check_template(self) -> None:
+        """See that the model is shown the image and the question, each once.
+
+        Raises:
+            OSError: it is not.
+        """
+        merged = self._processor.image_processor.merge_size**2
+        question = self._question("", merged)
+        for mark in (self._processor.image_token, REWARD_TOKEN):
+            if question.count(mark) != 1:
+                raise OSError(
+                    f"{self.backbone.name_or_path}: its chat template shows {mark} "
+                    f"{question.count(mark)} times, and not once"
+                )
 
     def _vocabulary_of(self, state: dict[str, torch.Tensor]) -> int:
         """Tokens that the weights know; the tokenizer's, with the one that the model adds.

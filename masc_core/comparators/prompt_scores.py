@@ -7,11 +7,14 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from masc_core.checkpoint import require_transformers
 from masc_core.comparators.clip import PreparedGeneration, notes_of_cut
 from masc_core.comparators.network import ImageNetwork
 from masc_core.comparators.network_scores import NetworkScores
+from masc_core.comparators.releases import Release, find_release
 from masc_core.comparators.settings import ComparatorSettings
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features
 
@@ -35,6 +38,37 @@ class PromptNetwork(ImageNetwork):
     @abstractmethod
     def judge(self, pixels: torch.Tensor, prompts: Sequence[str]) -> list[PromptScore]:
         """What it thinks of images (B, ...), as `prepare` made them, each with its prompt."""
+
+
+class LargePromptNetwork(PromptNetwork):
+    """One of billions of weights, which its authors run in bfloat16. transformers loads it."""
+
+    published_dtype = "bfloat16"
+    overflowing: ClassVar[str]
+    """The part of it that float16 is too small for."""
+
+    def __init__(self, name: str, settings: ComparatorSettings) -> None:
+        """See `ImageNetwork`; `name_or_path` may be a directory with the weights, and the small
+        files of what they need beside them in directories of their names (`find_companion`).
+
+        Raises:
+            ValueError: a dtype of too small a range.
+        """
+        super().__init__(name, settings)
+        if self.dtype_name == "float16":
+            overflows = f"{self.overflowing} overflows in it"
+            raise ValueError(f"dtype=float16: {overflows}; expected bfloat16 or float32")
+        self._revision = settings.revision
+
+    @cached_property
+    def release(self) -> Release:
+        """Looked up once, so that a worker loads what was found where the run was described.
+
+        Raises:
+            CheckpointError: there is none, or transformers is too old.
+        """
+        require_transformers(self.name_or_path)
+        return find_release(self.name_or_path, self._revision)
 
 
 @dataclass(frozen=True)
@@ -75,11 +109,8 @@ class PromptScores(NetworkScores[PromptNetwork]):
 
         if prompt is None:
             return PreparedGeneration(torch.empty(0), None)
-        try:
-            self.network.check_prompt(prompt)
-            return PreparedGeneration(self.network.prepare(image), prompt)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from error
+        self.network.check_prompt(prompt)
+        return PreparedGeneration(self.network.prepare(image), prompt)
 
     def encode_references(self, batch: Batch) -> list[Features]:
         """Nothing: only the prompt counts."""

@@ -63,8 +63,9 @@ class Release:
         Raises:
             CheckpointError: it is not there, or no JSON object.
         """
+        text = self.file(name).read_text()
         try:
-            document = json.loads(self.file(name).read_text())
+            document = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{self.name_or_path}: {name} is not JSON: {error}") from error
         if not isinstance(document, dict):

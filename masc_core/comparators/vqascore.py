@@ -20,16 +20,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from masc_core.checkpoint import PROCESSOR, CheckpointError, require_transformers
+from masc_core.checkpoint import PROCESSOR, CheckpointError
 from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.network import activation_bytes, mixed_precision
-from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
+from masc_core.comparators.prompt_scores import LargePromptNetwork, PromptScore, PromptScores
 from masc_core.comparators.releases import (
     WEIGHTS,
     Release,
     below,
     find_companion,
-    find_release,
     read_weights,
 )
 from masc_core.comparators.settings import ComparatorSettings
@@ -62,6 +61,8 @@ N_TEXT_TOKENS = 256
 
 TOWER_WEIGHTS, TOWER_ALONE = "vision_tower.vision_tower.vision_model.", "vision_model."
 """What names of CLIP's weights begin with, here and in a checkpoint of its own."""
+POSITION_IDS = "embeddings.position_ids"
+"""Of CLIP, as older releases of transformers kept it: no weight."""
 N_WEIGHTS = 11_459_590_144
 """Of the published model: FlanT5 XXL for 32,100 tokens, CLIP ViT-L/14 of 336 pixels, two layers of
 4,096."""
@@ -76,34 +77,12 @@ EMBEDDINGS = (
 """The same weights under several names; a file may have kept one of them."""
 
 
-class ClipFlanT5Network(PromptNetwork):
+class ClipFlanT5Network(LargePromptNetwork):
     """CLIP, a projector and FlanT5."""
 
     published = "zhiqiulin/clip-flant5-xxl"
-    published_dtype = "bfloat16"
+    overflowing = "T5"
     preprocessing = "a square of the mean colour around it, PIL's bicubic; CLIP's image processor"
-
-    def __init__(self, name: str, settings: ComparatorSettings) -> None:
-        """See `ImageNetwork`; `name_or_path` may be a directory with the weights, and the small
-        files of CLIP and of FlanT5's tokenizer in directories of their names.
-
-        Raises:
-            ValueError: a dtype of too small a range.
-        """
-        super().__init__(name, settings)
-        if self.dtype_name == "float16":
-            raise ValueError("dtype=float16: T5 overflows in it; expected bfloat16 or float32")
-        self._revision = settings.revision
-
-    @cached_property
-    def release(self) -> Release:
-        """Looked up once, so that a worker loads what was found where the run was described.
-
-        Raises:
-            CheckpointError: there is none, or transformers is too old.
-        """
-        require_transformers(self.name_or_path)
-        return find_release(self.name_or_path, self._revision)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -140,21 +119,29 @@ class ClipFlanT5Network(PromptNetwork):
         found.file(*TOKENIZERS)
         return found
 
-    @property
+    @cached_property
     def weights(self) -> str:
-        """Of the release."""
+        """Of the release; told once, as gigabytes are read for it."""
         _ = self.config  # before gigabytes are read
         return self.release.identity(WEIGHTS)
 
     def fingerprint(self) -> dict[str, Any]:
         """CLIP and the tokenizer count as well."""
         found = super().fingerprint()
-        return {**found, "tower": self.tower.identity(), "tokenizer": self.tokenizer.identity()}
+        return {**found, "tower": self._tower_weights, "tokenizer": self.tokenizer.identity()}
+
+    @cached_property
+    def _tower_weights(self) -> str:
+        """CLIP's weights count where they are, as the release may have none of them."""
+        weights = [name for name in WEIGHTS if (self.tower.folder / name).is_file()]
+        return self.tower.identity(weights)
 
     def _load(self) -> None:
         from transformers import AutoTokenizer, CLIPImageProcessor
 
         self._image_processor = CLIPImageProcessor.from_pretrained(str(self.tower.folder))
+        if not self._image_processor.size.get("shortest_edge"):
+            raise OSError(f"{self.tower.name_or_path}: {PROCESSOR} says no shortest_edge of images")
         self._tokenizer = AutoTokenizer.from_pretrained(
             str(self.tokenizer.folder), trust_remote_code=False
         )
@@ -176,7 +163,7 @@ class ClipFlanT5Network(PromptNetwork):
             where = self.tower.name_or_path
             state = below(read_weights(self.tower.weight_files(), where), TOWER_ALONE)
         config = CLIPVisionConfig.from_pretrained(str(self.tower.folder))
-        named = {f"{TOWER_ALONE}{name}": own for name, own in state.items()}
+        named = {f"{TOWER_ALONE}{name}": own for name, own in state.items() if name != POSITION_IDS}
         configured = f"config.json of {self.tower.name_or_path}"
         return load_state(
             *(CLIPVisionModel, config, named),

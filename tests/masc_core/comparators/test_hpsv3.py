@@ -112,10 +112,10 @@ def test_an_image_is_brought_to_so_many_pixels_in_whole_blocks(
 @pytest.mark.slow
 def test_a_sample_that_cannot_be_judged_is_told_why(metric: Metric) -> None:
     strip, square = Image.new("RGB", (4020, 20)), Image.new("RGB", (20, 20))
-    with pytest.raises(ValueError, match=r"^hpsv3: absolute aspect ratio must be smaller than 200"):
+    with pytest.raises(ValueError, match=r"^absolute aspect ratio must be smaller than 200"):
         metric.prepare("", strip, {}, "a dog", None)
     for mark in ("<|Reward|>", "<|image_pad|>", "<|im_end|>"):
-        with pytest.raises(ValueError, match=r"^hpsv3: the prompt has <"):
+        with pytest.raises(ValueError, match=r"^the prompt has <"):
             metric.prepare("", square, {}, f"a dog {mark}", None)
 
 
@@ -203,4 +203,14 @@ def test_weights_that_are_not_its_own_are_refused(
     path = shutil.copytree(release, tmp_path / "spoilt")
     save_file({name: own for name, own in state.items() if own is not None}, path / WEIGHTS)
     with pytest.raises(OSError, match=f"^{path}: {reason}"):
+        loaded("hpsv3", path=path)
+
+
+@pytest.mark.slow
+def test_a_template_that_does_not_show_the_image_is_refused(release: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(release, tmp_path / "blind")
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        file = path / BACKBONE / name
+        file.write_text(file.read_text().replace("<|vision_start|><|image_pad|>", "an image"))
+    with pytest.raises(OSError, match=r"its chat template shows <\|image_pad\|> 0 times"):
         loaded("hpsv3", path=path)

@@ -159,16 +159,23 @@ def test_weights_are_found_in_shards_and_clips_in_its_own_checkpoint(
     (path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": where}))
     prefix = "vision_tower.vision_tower."
     own = {name.removeprefix(prefix): weight for name, weight in tower.items()}
-    save_file({**own, "text_model.other": torch.zeros(1)}, path / TOWER / "model.safetensors")
-    found = scored(loaded("vqascore", path=path, dtype="float32"), [generation], [], 1)
+    # As it is in CLIP's own: the other tower beside it, and what older releases kept.
+    own |= {"text_model.other": torch.zeros(1)}
+    own |= {"vision_model.embeddings.position_ids": torch.arange(17)[None]}
+    save_file(own, path / TOWER / "model.safetensors")
+    from_two = loaded("vqascore", path=path, dtype="float32")
+    found = scored(from_two, [generation], [], 1)
     assert found["vqascore"] == pytest.approx(expected, abs=1e-7)
+    (path / TOWER / "model.safetensors").write_bytes(b"others")
+    changed = make_comparators(["vqascore"], ComparatorSettings(str(path), dtype="float32"))
+    assert changed.fingerprint()["tower"] != from_two.fingerprint()["tower"]
 
 
 @pytest.mark.slow
 def test_marks_of_the_models_own_are_no_prompt(metric: Metric) -> None:
     square = Image.new("RGB", (20, 20))
     for mark in ("<image>", "</s>", "<pad>", "<extra_id_0>"):
-        with pytest.raises(ValueError, match=f"^vqascore: the prompt has {mark}"):
+        with pytest.raises(ValueError, match=f"^the prompt has {mark}"):
             metric.prepare("", square, {}, f"a dog {mark}", None)
     assert metric.prepare("", square, {}, None, None).pixels.numel() == 0
     braces = Sample(square, None, "a {} of {prompt}")  # type: ignore[arg-type]
