@@ -47,6 +47,7 @@ def test_what_is_damaged_or_not_there_tells_nothing(tmp_path: Path) -> None:
     assert n_weights("owner/no-such-checkpoint", "c" * 40) is None
 
 
+@pytest.mark.slow  # with the others of RADIO, which the lowest transformers does not have
 def test_a_metric_states_the_bytes_of_its_weights_by_their_precision(tmp_path: Path) -> None:
     checkpoints.write_dino(tmp_path / "dino")
     checkpoints.write_radio(tmp_path / "radio")
