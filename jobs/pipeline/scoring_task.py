@@ -145,7 +145,7 @@ class Scoring:
             room = stated_memory(workers)
             if room is None and not are_small(self.needs_of(self._metrics)):
                 room = memory_of_worker(workers, layout_of_cluster(workers, len(to_do)))
-                if room is None:
+                if room is None and len(self._metrics) > 1:
                     log.warning(
                         "the memory of the workers' devices is not known, so nothing is parted for "
                         "its size; workers.memory_gb=GB says it"

@@ -69,5 +69,6 @@ def test_a_worker_has_the_smallest_gpu_or_its_share_of_it(
 def test_a_worker_without_a_gpu_has_its_share_of_the_smallest_node(
     memories: list[int], n_workers: int, bytes_of_worker: int | None
 ) -> None:
-    nodes = [{"CPU": 8.0, "memory": float(n)} for n in memories]
+    # Of which Ray means a quarter for its object store.
+    nodes = [{"CPU": 8.0, "memory": 0.75 * n, "object_store_memory": 0.25 * n} for n in memories]
     assert least_of_nodes([*nodes, {"CPU": 0.0, "memory": 1.0}], n_workers) == bytes_of_worker
