@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from transformers import ViTConfig, ViTModel
 
 from masc_core.checkpoint_size import n_weights
-from masc_core.comparators import ComparatorSettings, make_comparators
+from masc_core.comparators import COMPARATORS, ComparatorSettings, make_comparators
 from masc_core.masc_scores import MascScores, MascSettings
 from tests.faults.serving import QuietHandler, served
 from tests.masc_core.comparators import checkpoints
@@ -71,6 +72,15 @@ def test_masc_states_the_weights_of_its_encoder() -> None:
     )
     # The checkpoint's own README: 1.4 million parameters.
     assert MascScores(settings).weight_bytes == pytest.approx(4 * 1.4e6, rel=0.05)
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_every_comparator_states_it(name: str) -> None:
+    try:
+        metric = make_comparators([name], ComparatorSettings())
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert isinstance(inspect.getattr_static(metric, "weight_bytes"), property | int)
 
 
 @pytest.mark.services
