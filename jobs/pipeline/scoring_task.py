@@ -86,8 +86,8 @@ class Scoring:
         self._metrics: Sequence[Metric] = ()
         self._to_compute: frozenset[str] = frozenset()
         self._passes: Sequence[ScoringPass] = ()
-        self._needs: Sequence[Sequence[Need]] = ()
-        """Of the metrics of each pass."""
+        self._placing: Mapping[str, Any] = {}
+        """The passes, as `run.json` has them."""
         self._has_told_of_references = False
         self._recorded: list[str] | None = None
         self._concepts: Mapping[str, ConceptDigests] = {}
@@ -189,7 +189,7 @@ class Scoring:
             "format": FORMAT,
             "config": redacted_settings(self._config),
             "fingerprint": completed(groups_asked(self._asked), self._found),
-            **({"passes": described_passes(self._needs)} if self._needs else {}),
+            **self._placing,
             **self.described_inputs(),
         }
 
@@ -261,10 +261,11 @@ class Scoring:
         """Part the metrics into passes, by the bytes of a worker's memory, where they are known."""
         needs = self.needs_of(self._metrics)
         placed = passes_of(needs, room)
-        self._needs = [[needs[n] for n in own] for own in placed]
+        needed = [[needs[n] for n in own] for own in placed]
+        self._placing = {"passes": described_passes(needed), "worker_memory_bytes": room}
         self._passes = [self._pass_of([self._metrics[n] for n in own]) for own in placed]
         if len(placed) > 1:
-            log.info("%s", told(self._needs, room))
+            log.info("%s", told(needed, room))
 
     def _pass_of(self, metrics: Sequence[Metric]) -> ScoringPass:
         """A pass of these metrics, which are told to compute what is left of their columns."""
