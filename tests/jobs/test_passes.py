@@ -17,7 +17,7 @@ from tests.masc_core.comparators.checkpoints import write_clip
 from tests.pipeline.scoring.test_gains import same
 from tests.shards import Member, generation, png, reference, write_tar
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 Evaluate = Callable[..., Run]
 
