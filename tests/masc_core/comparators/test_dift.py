@@ -157,6 +157,51 @@ def test_the_foreground_alone_is_kept_of_a_reference(checkpoint: Path, shots: Sh
     assert (len(network._unet.up_blocks), network._vae.decoder) == (2, None)
 
 
+PUBLISHED_UNET: dict[str, Any] = {
+    "block_out_channels": (320, 640, 1280),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "transformer_layers_per_block": (1, 2, 10),
+    "attention_head_dim": (5, 10, 20),
+    "cross_attention_dim": 2048,
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+PUBLISHED_VAE: dict[str, Any] = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+}
+
+
+def test_at_the_published_size_it_is_a_token_for_8_x_8_pixels_and_10_gb(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    with torch.device("meta"):
+        unet, vae = UNet2DConditionModel(**PUBLISHED_UNET), AutoencoderKL(**PUBLISHED_VAE)
+    assert unet.num_parameters() == 2_567_463_684  # as published
+    metric: Any = make_comparators(["dift_sdxl"], ComparatorSettings(dtype="float16"))
+    network = metric.network
+    monkeypatch.setattr(network, "_pretrained", lambda *_, **__: unet)
+    network._device = torch.device("cpu")
+    network._take_geometry(vae, network._cut_unet())
+    assert (network.grid, network.patch_size) == ((128, 128), 8)
+    with torch.device("meta"), torch.inference_mode():
+        added = {"text_embeds": torch.empty(1, 1280), "time_ids": torch.empty(1, 6)}
+        inputs = torch.empty(1, 4, 128, 128), torch.tensor(261), torch.empty(1, 77, 2048)
+        features = unet(*inputs, added_cond_kwargs=added).sample
+    assert features.shape == (1, 640, 128, 128)
+    n_vae = sum(
+        each.numel() for part in (vae.encoder, vae.quant_conv) for each in part.parameters()
+    )
+    assert metric.weight_bytes == 2 * unet.num_parameters() + 4 * n_vae
+
+
 def fingerprint(path: Path, **settings: Any) -> dict[str, Any]:
     own = ComparatorSettings(name_or_path=str(path), **settings)
     return dict(make_comparators(["dift_sdxl"], own).fingerprint())
