@@ -114,7 +114,7 @@ def test_the_published_precision_is_near(release: Path, metric: Metric) -> None:
     some = list(samples())[:2]
     exact = scored(metric, some, [], 2)["vqascore"]
     found = scored(rounded, some, [], 2)["vqascore"]
-    assert found == pytest.approx(exact, rel=0.1)
+    assert found == pytest.approx(exact, rel=0.25)
     assert found != pytest.approx(exact, rel=1e-4)
 
 
