@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -165,7 +165,7 @@ def _on_hub(
         _refuse_code([config, *others], where)
     commit = config.parent.name
     model_type = _model_type(config, where, kind)
-    if _lacks_weights_on_hub(name, commit):
+    if lacks_on_hub(name, commit, WEIGHTS):
         at = revision or "its default branch"
         raise CheckpointError(f"{where}: no weights at {at} ({' or '.join(WEIGHTS)})")
     return Checkpoint(name, commit, f"commit:{commit}", model_type)
@@ -213,15 +213,16 @@ def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:
     return found
 
 
-def _lacks_weights_on_hub(name: str, commit: str) -> bool:
-    """Whether the hub says so; a machine that describes a run need not have them, nor the hub."""
+def lacks_on_hub(name: str, commit: str, files: Sequence[str]) -> bool:
+    """Whether the hub says that none of these files is there; a machine that describes a run need
+    not have them, nor the hub."""
     from huggingface_hub import file_exists, try_to_load_from_cache
 
-    cached = [try_to_load_from_cache(name, file, revision=commit) for file in WEIGHTS]
+    cached = [try_to_load_from_cache(name, file, revision=commit) for file in files]
     if any(isinstance(file, str) for file in cached):
         return False
     try:
-        return not any(file_exists(name, file, revision=commit) for file in WEIGHTS)
+        return not any(file_exists(name, file, revision=commit) for file in files)
     except Exception:  # noqa: BLE001 - no answer, for whatever reason: who loads it will see
         return False
 

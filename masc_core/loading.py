@@ -1,4 +1,4 @@
-"""Loading the weights of a model of transformers: all of them, and nothing but them."""
+"""Loading the weights of a model of transformers or diffusers: all of them, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from masc_core.checkpoint import installed_transformers
 
 
 def load_pretrained(model_class: Any, name_or_path: str, **options: Any) -> Any:
-    """A model from its checkpoint, in float32 on the CPU, not to be trained.
+    """A model from its checkpoint, on the CPU, not to be trained.
 
     Args:
-        model_class: a class of transformers, with `from_pretrained`.
-        options: for that method, as `revision`.
+        model_class: a class of transformers or diffusers, with `from_pretrained`.
+        options: for that method, as `revision` and `subfolder`; `dtype` is float32, but where they
+            say otherwise.
 
     Raises:
         OSError: no such checkpoint, no safetensors weights in it, damaged ones, or not those of
             this model.
     """
+    where = "/".join([name_or_path, *filter(None, [options.get("subfolder")])])
     try:
         model, loading = model_class.from_pretrained(
             name_or_path,
-            **options,
-            dtype=torch.float32,
+            **{"dtype": torch.float32, **options},
             use_safetensors=True,
             # So that it is said below, in one line.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
     except SafetensorError as error:
-        raise OSError(f"{name_or_path}: its weights are damaged: {error}") from error
-    _require_all(loading, name_or_path, "config.json")
+        raise OSError(f"{where}: its weights are damaged: {error}") from error
+    _require_all(loading, where, "config.json")
     return model.eval().requires_grad_(False)
 
 

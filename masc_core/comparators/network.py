@@ -107,7 +107,7 @@ class ImageNetwork(ABC):
 
 
 class PretrainedNetwork(ImageNetwork):
-    """One that transformers has the class of."""
+    """One that transformers has the class of, or diffusers."""
 
     published_revision: ClassVar[str | None] = None
     kind: ClassVar[CheckpointKind]
@@ -142,18 +142,18 @@ class PretrainedNetwork(ImageNetwork):
         return None if n is None else n * ITEM_BYTES[dtype]
 
     def _pretrained(self, model_class: Any, **options: Any) -> Any:
-        """A model of transformers with the checkpoint's weights, in float32 on the CPU."""
+        """A model of its library with the checkpoint's weights; see `load_pretrained`."""
         from masc_core.loading import load_pretrained
 
         found = self.checkpoint
         return load_pretrained(model_class, found.name_or_path, revision=found.revision, **options)
 
-    def _processor(self, processor_class: Any) -> Any:
-        """A processor of transformers, by the checkpoint's own configuration."""
+    def _processor(self, processor_class: Any, **options: Any) -> Any:
+        """A processor or tokenizer of transformers, by the checkpoint's own configuration."""
         found = self.checkpoint
         # Without the last argument transformers may ask at the terminal whether to run code.
         return processor_class.from_pretrained(
-            found.name_or_path, revision=found.revision, trust_remote_code=False
+            found.name_or_path, revision=found.revision, trust_remote_code=False, **options
         )
 
 

@@ -42,3 +42,26 @@ def centre_crop(
             transforms.Normalize(mean, std),
         ]
     )
+
+
+def square(
+    side: int, mean: Sequence[float], std: Sequence[float]
+) -> Callable[[Image.Image], torch.Tensor]:
+    """Resized by PIL's bilinear filter to a square, whatever its aspect, and normalised.
+
+    Args:
+        side: pixels.
+        mean, std: of each channel in [0, 1].
+
+    Returns:
+        From an RGB image float32 (3, side, side); may be called by several threads at once.
+    """
+    from torchvision import transforms
+
+    return transforms.Compose(
+        [
+            transforms.Resize((side, side), transforms.InterpolationMode.BILINEAR),
+            transforms.ToTensor(),
+            transforms.Normalize(mean, std),
+        ]
+    )

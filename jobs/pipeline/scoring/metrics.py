@@ -160,8 +160,13 @@ def completed(asked: Groups, found: Groups) -> dict[str, Fingerprint]:
 
 
 def uses_masks(name: str) -> bool:
-    """Whether a comparator has patch tokens and masks, as in `cp.AGGREGATOR@BACKBONE`."""
-    return "@" in name
+    """Whether a comparator has patch tokens and masks, as in `cp.AGGREGATOR@BACKBONE`, or is such
+    a backbone by itself.
+
+    >>> uses_masks("cp.recall_fg@dinov3_b"), uses_masks("dift_sdxl"), uses_masks("clip_i")
+    (True, True, False)
+    """
+    return "@" in name or any(each.endswith(f"@{name}") for each in COMPARATORS)
 
 
 def strips(name: str) -> bool:
