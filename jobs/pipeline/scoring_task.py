@@ -86,8 +86,8 @@ class Scoring:
         self._metrics: Sequence[Metric] = ()
         self._to_compute: frozenset[str] = frozenset()
         self._passes: Sequence[ScoringPass] = ()
-        self._needs: Sequence[Sequence[Need]] = ()
-        """Of the metrics of each pass."""
+        self._placing: Mapping[str, Any] = {}
+        """The passes, as `run.json` has them."""
         self._has_told_of_references = False
         self._recorded: list[str] | None = None
         self._concepts: Mapping[str, ConceptDigests] = {}
@@ -123,7 +123,7 @@ class Scoring:
     def passes(self) -> Sequence[ScoringPass]:
         """One, where nobody has looked what there is room for."""
         if not self._passes:
-            self._place(None)
+            self._place(self.needs_of(self._metrics), None)
         return self._passes
 
     def needs_cluster(self) -> bool:
@@ -141,16 +141,16 @@ class Scoring:
         self._tell_of_memory()
         to_do = self._with_references(run, to_do)
         if to_do:
-            workers = self._config.workers
+            workers, needs = self._config.workers, self.needs_of(self._metrics)
             room = stated_memory(workers)
-            if room is None and not are_small(self.needs_of(self._metrics)):
+            if room is None and not are_small(needs):
                 room = memory_of_worker(workers, layout_of_cluster(workers, len(to_do)))
-                if room is None:
+                if room is None and len(needs) > 1:
                     log.warning(
                         "the memory of the workers' devices is not known, so nothing is parted for "
                         "its size; workers.memory_gb=GB says it"
                     )
-            self._place(room)
+            self._place(needs, room)
         return to_do
 
     def _with_references(self, run: RunDirectory, to_do: list[Shard]) -> list[Shard]:
@@ -189,7 +189,7 @@ class Scoring:
             "format": FORMAT,
             "config": redacted_settings(self._config),
             "fingerprint": completed(groups_asked(self._asked), self._found),
-            **({"passes": described_passes(self._needs)} if self._needs else {}),
+            **self._placing,
             **self.described_inputs(),
         }
 
@@ -257,14 +257,14 @@ class Scoring:
         self._to_compute, self._passes = found.columns, ()
         return found.shards
 
-    def _place(self, room: int | None) -> None:
+    def _place(self, needs: Sequence[Need], room: int | None) -> None:
         """Part the metrics into passes, by the bytes of a worker's memory, where they are known."""
-        needs = self.needs_of(self._metrics)
         placed = passes_of(needs, room)
-        self._needs = [[needs[n] for n in own] for own in placed]
+        needed = [[needs[n] for n in own] for own in placed]
+        self._placing = {"passes": described_passes(needed), "worker_memory_bytes": room}
         self._passes = [self._pass_of([self._metrics[n] for n in own]) for own in placed]
         if len(placed) > 1:
-            log.info("%s", told(self._needs, room))
+            log.info("%s", told(needed, room))
 
     def _pass_of(self, metrics: Sequence[Metric]) -> ScoringPass:
         """A pass of these metrics, which are told to compute what is left of their columns."""

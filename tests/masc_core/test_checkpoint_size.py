@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 from transformers import ViTConfig, ViTModel
 
 from masc_core.checkpoint_size import n_weights
-from masc_core.comparators import ComparatorSettings, make_comparators
+from masc_core.comparators import COMPARATORS, ComparatorSettings, make_comparators
 from masc_core.masc_scores import MascScores, MascSettings
+from tests.faults.serving import QuietHandler, served
 from tests.masc_core.comparators import checkpoints
 
 SMALL = {"hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 3}
@@ -68,3 +72,35 @@ def test_masc_states_the_weights_of_its_encoder() -> None:
     )
     # The checkpoint's own README: 1.4 million parameters.
     assert MascScores(settings).weight_bytes == pytest.approx(4 * 1.4e6, rel=0.05)
+
+
+@pytest.mark.parametrize("name", COMPARATORS)
+def test_every_comparator_states_it(name: str) -> None:
+    try:
+        metric = make_comparators([name], ComparatorSettings())
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert isinstance(inspect.getattr_static(metric, "weight_bytes"), property | int)
+
+
+@pytest.mark.services
+def test_the_hub_is_asked_for_what_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers for `owner/name` at one commit, as huggingface.co does."""
+    said = {"id": "owner/name", "safetensors": {"parameters": {"F32": 5, "BF16": 2}, "total": 7}}
+    asked = []
+
+    class Hub(QuietHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200 if f"/revision/{'c' * 40}" in self.path else 404)
+            body = json.dumps(said).encode()
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with served(Hub) as port:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert n_weights("owner/name", "c" * 40) == 7
+        assert n_weights("owner/name", "d" * 40) is None
+    assert "expand=safetensors" in asked[0]

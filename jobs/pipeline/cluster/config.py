@@ -55,7 +55,8 @@ def check_workers_and_limits(workers: WorkersConfig, limits: LimitsConfig) -> No
     number_or_auto(workers.gpus, "workers.gpus", least=0)
     number_or_auto(workers.cpus, "workers.cpus", least=1)
     number_or_auto(workers.batch_size, "workers.batch_size", least=1)
-    number_or_auto(workers.memory_gb, "workers.memory_gb", least=0)
+    memory_gb = number_or_auto(workers.memory_gb, "workers.memory_gb", least=0)
+    require_in_range(("workers.memory_gb", memory_gb or 0.0, 0.0, 2.0**20))
 
 
 def number_or_auto(value: float | str, name: str, least: float) -> float | None:

@@ -51,12 +51,14 @@ def least_of_gpus(told: Sequence[Sequence[int] | None], gpus: float) -> int | No
 
 
 def least_of_nodes(nodes: Sequence[dict[str, float]], n_workers: int) -> int | None:
-    """What Ray leaves to processes of a node without GPUs, shared by the workers that come there
-    where they spread."""
+    """What was free on a node without GPUs when Ray came there, shared by the workers that come
+    there too where they spread."""
     able = [node for node in nodes if node.get("CPU", 0) >= 1 and "memory" in node]
     if not able:
         return None
-    return int(min(node["memory"] for node in able) / math.ceil(n_workers / len(able)))
+    # The object store takes what it is given, and no more than it needs of it.
+    free = min(node["memory"] + node.get("object_store_memory", 0) for node in able)
+    return int(free / math.ceil(n_workers / len(able)))
 
 
 def memory_of_gpus() -> list[int] | None:

@@ -7,6 +7,7 @@ lease, on the cluster that was joined. A pass that is asked for again goes on wi
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -73,10 +74,7 @@ class Passed:
     def described(self, n_passes: int) -> dict[str, Any]:
         """What `run.json` says of it."""
         done = {r.shard_id for _, driver in self.drivers for r in driver.reports}
-        errors: dict[str, int] = {}
-        for _, driver in self.drivers:
-            for kind, n in driver.errors.items():
-                errors[kind] = errors.get(kind, 0) + n
+        errors = sum((driver.errors for _, driver in self.drivers), Counter[str]())
         return {
             "n_shards_scored": len(done),
             "n_shards_set_aside": len(self.set_aside()),

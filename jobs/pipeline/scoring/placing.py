@@ -51,6 +51,12 @@ def passes_of(needs: Sequence[Need], room: int | None) -> list[list[int]]:
     Raises:
         CallError: one fits nowhere, or not where it has to be.
     """
+    for each in needs:
+        if each.is_first and each.own_pass:
+            raise CallError(
+                f"{each.name}: asked for by own_pass=true, and gated with early=true, so its place "
+                "is in the first pass"
+            )
     first = [n for n, each in enumerate(needs) if each.is_first or each.own_pass is False]
     alone = [[n] for n, each in enumerate(needs) if each.own_pass and not each.is_first]
     _require_room(needs, first, room)
@@ -97,7 +103,7 @@ def _require_room(needs: Sequence[Need], first: Sequence[int], room: int | None)
             raise CallError(
                 f"{need.source}: cannot be loaded: its weights take "
                 f"{in_gb(_bytes_of(needs, [n]))}, and a worker's device has {in_gb(room)}; name "
-                "a dtype that takes less, or a cluster of larger ones"
+                "a dtype that takes less, larger devices, or workers.memory_gb if it has more"
             )
     if _bytes_of(needs, first) > AT_MOST * room:
         names = ", ".join(str(needs[n]) for n in first)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.pipeline.cluster.config import LimitsConfig, WorkersConfig, check_workers_and_limits
+from jobs.pipeline.cluster.layout import Layout
 from jobs.pipeline.cluster.memory import (
     MIB,
     least_of_gpus,
     least_of_nodes,
     memory_of_gpus,
+    memory_of_worker,
     sizes_in,
+    stated_memory,
 )
+from jobs.pipeline.errors import CallError
 
 GB = 10**9
 
@@ -69,5 +74,17 @@ def test_a_worker_has_the_smallest_gpu_or_its_share_of_it(
 def test_a_worker_without_a_gpu_has_its_share_of_the_smallest_node(
     memories: list[int], n_workers: int, bytes_of_worker: int | None
 ) -> None:
-    nodes = [{"CPU": 8.0, "memory": float(n)} for n in memories]
+    # Of which Ray means a quarter for its object store.
+    nodes = [{"CPU": 8.0, "memory": 0.75 * n, "object_store_memory": 0.25 * n} for n in memories]
     assert least_of_nodes([*nodes, {"CPU": 0.0, "memory": 1.0}], n_workers) == bytes_of_worker
+
+
+def test_the_call_has_the_last_word() -> None:
+    stated = WorkersConfig(memory_gb=24)
+    assert stated_memory(stated) == 24 * GB
+    # No cluster is asked; there is none.
+    assert memory_of_worker(stated, Layout(1, 1.0, 1, None)) == 24 * GB
+    assert stated_memory(WorkersConfig()) is None
+    for wrong in (-1, float("inf"), float("nan"), "24GB"):
+        with pytest.raises(CallError, match=r"^workers\.memory_gb=.*: expected "):
+            check_workers_and_limits(WorkersConfig(memory_gb=wrong), LimitsConfig())

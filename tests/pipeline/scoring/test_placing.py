@@ -79,6 +79,8 @@ def test_the_call_has_the_last_word() -> None:
 def test_what_decides_a_run_early_is_in_the_first_pass() -> None:
     gated = need("hpsv3", is_first=True)
     assert placed(need("masc"), need("dift_sdxl"), gated) == ["masc hpsv3", "dift_sdxl"]
+    with pytest.raises(CallError, match=r"^clip_i: asked for by own_pass=true, and gated"):
+        placed(need("masc"), need("clip_i", own_pass=True, is_first=True), room=None)
 
 
 @pytest.mark.parametrize(
