@@ -149,7 +149,8 @@ class ClipFlanT5Network(LargePromptNetwork):
         state = read_weights(self.release.weight_files(), self.name_or_path)
         self._vision = self._load_tower(below(state, TOWER_WEIGHTS)).to(self.device)
         self._projector = self._load_projector(below(state, PROJECTOR)).to(self.device)
-        self._t5 = self._load_t5(state).to(self.device)
+        # Some releases of transformers keep a part of it in float32.
+        self._t5 = self._load_t5(state).to(self.device, self.dtype)
         ids = self._tokenizer([PREAMBLE, ANSWER]).input_ids
         self._preamble, self._answer = (self._as_tensor(own) for own in ids)
 

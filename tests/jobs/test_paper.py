@@ -29,6 +29,11 @@ from tests.datasets.trees import (
 )
 from tests.jobs.test_agree_dreambenchplus import kd
 from tests.masc_core.comparators import checkpoints
+from tests.masc_core.comparators.preference_checkpoints import (
+    flant5_state,
+    write_clip_flant5,
+    write_hpsv3,
+)
 from tests.paper_calls import RECIPES, paper
 from tests.paper_images import Libraries, compared
 from tests.photos import WHY_NOT, are_there
@@ -38,7 +43,7 @@ COLUMNS = {
     "cp": {"MaSC": "cp", "SigLIP2 global pool": "siglip2_global", "DINO-I": "dino_i"}
     | {"CLIP-I": "clip_i", "AM-RADIO": "am_radio"},
     "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"}
-    | {"ImageReward": "imagereward"},
+    | {"ImageReward": "imagereward", "VQAScore": "vqascore", "HPSv3": "hpsv3"},
     "pools": {
         f"{shown}, {text}": f"pf.{pool}.{text.partition(' ')[0]}"
         for pool, shown in (("bg", "background"), ("full", "full"), ("fg", "foreground"))
@@ -115,8 +120,8 @@ class Made:
 def made(
     tmp_path_factory: pytest.TempPathFactory, naflex_checkpoint: Path, cluster_address: str
 ) -> Made:
-    """All recipes; MaSC, and what CLIP, DINO, RADIO, SigLIP2 and ImageReward give, by small
-    random checkpoints."""
+    """All recipes; MaSC, and what CLIP, DINO, RADIO, SigLIP2 and the preference models give, by
+    small random checkpoints."""
     if not are_there():
         pytest.skip(WHY_NOT)
     folder = tmp_path_factory.mktemp("paper")
@@ -130,14 +135,17 @@ def made(
     checkpoints.write_radio(folder / "radio")
     checkpoints.write_siglip(folder / "siglip")
     checkpoints.write_imagereward(folder / "reward")
+    write_clip_flant5(folder / "flant5", flant5_state())
+    write_hpsv3(folder / "hpsv3")
     at = dict.fromkeys(("clip_i", "clip_t", "clip_b"), "clip")
     at |= {"dino_i": "dino", "am_radio": "radio", "siglip2_b": "siglip", "imagereward": "reward"}
+    at |= {"vqascore": "flant5", "hpsv3": "hpsv3"}
     words = [
         *(f"data={data}", f"out={folder}/out", f"encoder.max_num_patches={PATCHES}"),
         f"encoder.name_or_path={naflex_checkpoint}",
         *(f"comparators.{name}.name_or_path={folder}/{where}" for name, where in at.items()),
         # Published in bfloat16; exact, to be held against exact figures.
-        "comparators.am_radio.dtype=float32",
+        *(f"comparators.{name}.dtype=float32" for name in ("am_radio", "vqascore", "hpsv3")),
     ]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
     # Run times are asked for below: a process a system is too much for all tests to wait for.

@@ -20,7 +20,7 @@ from masc_core.comparators import ComparatorSettings, make_comparators
 from masc_core.comparators.hpsv3_question import CALL_TO_RATE, INSTRUCTION
 from masc_core.protocol import NOTES, Metric
 from tests.masc_core.comparators.preference_checkpoints import as_recorded, samples, write_hpsv3
-from tests.masc_core.comparators.scoring import Sample, batches, loaded
+from tests.masc_core.comparators.scoring import Note, Sample, batches, loaded
 from tests.parity.comparing import recorded
 from tests.parity.small_qwen2_vl import BACKBONE
 
@@ -56,8 +56,10 @@ def scores(metric: Metric, generations: list[Sample], size: int) -> list[float]:
 
 @pytest.mark.slow
 @needs_photos
-def test_it_is_what_the_authors_package_says(metric: Metric) -> None:
-    assert scores(metric, list(samples()), 1) == as_recorded("hpsv3")
+def test_it_is_what_the_authors_package_says(metric: Metric, note_difference: Note) -> None:
+    found = scores(metric, list(samples()), 1)
+    assert found == as_recorded("hpsv3")
+    note_difference("hpsv3", found, recorded("hpsv3")["scores"])
 
 
 @pytest.mark.slow

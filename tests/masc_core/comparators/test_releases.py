@@ -43,6 +43,7 @@ def put_in_cache(cache: Path, name: str, commit: str, files: Path) -> Path:
     return Path(shutil.copytree(files, own / "snapshots" / commit))
 
 
+@pytest.mark.slow
 def test_the_published_ones_go_by_their_commits_and_cost_no_torch(tmp_path: Path) -> None:
     from tests.parity.small_qwen2_vl import BACKBONE, write_backbone
 

@@ -26,7 +26,7 @@ from tests.masc_core.comparators.preference_checkpoints import (
     samples,
     write_clip_flant5,
 )
-from tests.masc_core.comparators.scoring import Sample, batches, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, batches, loaded, scored
 from tests.parity.comparing import recorded
 from tests.parity.small_clip_flant5 import CLIP, N_TOKENS, TOKENIZER, TOWER
 
@@ -53,10 +53,13 @@ def metric(release: Path) -> Metric:
 @pytest.mark.slow
 @needs_photos
 @pytest.mark.parametrize("size", [1, 3])
-def test_it_is_what_the_authors_package_says(metric: Metric, size: int) -> None:
+def test_it_is_what_the_authors_package_says(
+    metric: Metric, size: int, note_difference: Note
+) -> None:
     columns = scored(metric, list(samples()), [], size)
     assert columns.keys() == {"vqascore", NOTES} == {*metric.columns, NOTES}
     assert columns["vqascore"] == as_recorded("vqascore")
+    note_difference("vqascore", columns["vqascore"], recorded("vqascore")["scores"])
     assert columns[NOTES] == [None] * len(columns["vqascore"])
 
 
@@ -111,7 +114,7 @@ def test_the_published_precision_is_near(release: Path, metric: Metric) -> None:
     some = list(samples())[:2]
     exact = scored(metric, some, [], 2)["vqascore"]
     found = scored(rounded, some, [], 2)["vqascore"]
-    assert found == pytest.approx(exact, rel=0.1)
+    assert found == pytest.approx(exact, rel=0.25)
     assert found != pytest.approx(exact, rel=1e-4)
 
 
