@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims paper gpu-check launch-check image-check wheel wheel-check test-lowest docs clean
+.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims comparators paper gpu-check launch-check image-check wheel wheel-check test-lowest docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -77,6 +77,10 @@ image-check: $(VENV)/installed ## install as the image does, in a clean environm
 
 claims: $(VENV)/installed ## what the demo's encoder can tell apart, on concepts it has not seen
 	@$(BIN)/python -m tests.claims
+
+comparators: $(VENV)/installed ## comparators against their authors' packages, each in an environment of its own; minutes, gigabytes
+	@$(BIN)/python -m tests.parity
+	MASC_COMPARATORS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/masc_core/comparators
 
 OUT ?= paper
 

@@ -90,7 +90,11 @@ def _of_run(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if progress:
         samples, workers = progress["samples"], progress["workers"]
         left = progress["seconds_left"]
-        yield "this call", f"{progress['n_shards_done']:,} of {progress['n_shards']:,} shards"
+        title = f", {progress['pass']}" if progress.get("pass") else ""
+        yield (
+            "this call",
+            f"{progress['n_shards_done']:,} of {progress['n_shards']:,} shards{title}",
+        )
         yield (
             "samples",
             f"{samples.get('total', 0):,}, {progress['samples_a_second']:,.1f} a second, "

@@ -9,15 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from masc_core.defaults import DEMO, DEMO_CHECKPOINT, MODEL_TYPES
 
 log = logging.getLogger(__name__)
+
+TRANSFORMERS = (5, 6)
+"""The first release of transformers that loads checkpoints as they are loaded here. The package
+installs beside older ones, which some comparators need, and the encoder is not to be had there."""
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PROCESSOR = "preprocessor_config.json"
@@ -68,6 +73,25 @@ class Checkpoint:
         return self.model_type == "siglip2"
 
 
+def installed_transformers() -> tuple[int, ...]:
+    """The release that is installed, as `TRANSFORMERS` is given."""
+    return tuple(map(int, version("transformers").split(".")[:2]))
+
+
+def require_transformers(name_or_path: str) -> None:
+    """Look at this before a checkpoint is loaded by transformers.
+
+    Raises:
+        CheckpointError: what is installed is too old.
+    """
+    if installed_transformers() < TRANSFORMERS:
+        least = ".".join(map(str, TRANSFORMERS))
+        raise CheckpointError(
+            f"{name_or_path}: needs transformers {least} or later, and {version('transformers')} "
+            "is installed: pip install 'masc-eval[encoder]'"
+        )
+
+
 def find_checkpoint(
     name_or_path: str,
     revision: str | None = None,
@@ -85,18 +109,31 @@ def find_checkpoint(
     Raises:
         CheckpointError: no such directory or hub id, no safetensors weights in it or nothing else
             that its kind needs, another kind of model, or one that asks for code of its own and
-            may not.
+            may not; or transformers is too old for any.
     """
+    require_transformers(name_or_path)
     if name_or_path == DEMO:
         # By its name, as every machine has it in a place of its own.
         found = _in_directory(DEMO_CHECKPOINT, trust_remote_code=False, kind=kind)
         return replace(found, name_or_path=DEMO)
-    if Path(name_or_path).expanduser().is_dir():
-        return _in_directory(Path(name_or_path).expanduser().resolve(), trust_remote_code, kind)
+    if (directory := directory_of(name_or_path)) is not None:
+        return _in_directory(directory, trust_remote_code, kind)
+    return _on_hub(name_or_path, revision, trust_remote_code, kind)
+
+
+def directory_of(name_or_path: str) -> Path | None:
+    """The absolute directory that this is; None for what can only be a hub id.
+
+    Raises:
+        CheckpointError: it can be neither.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path.resolve()
     # A hub id is NAME or OWNER/NAME.
     if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
         raise CheckpointError(f"{name_or_path}: no such directory")
-    return _on_hub(name_or_path, revision, trust_remote_code, kind)
+    return None
 
 
 def _in_directory(path: Path, trust_remote_code: bool, kind: CheckpointKind) -> Checkpoint:
@@ -121,34 +158,44 @@ def _in_directory(path: Path, trust_remote_code: bool, kind: CheckpointKind) -> 
 def _on_hub(
     name: str, revision: str | None, trust_remote_code: bool, kind: CheckpointKind
 ) -> Checkpoint:
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
-    from huggingface_hub.utils import logging as hub_logging
-
-    hub_logging.set_verbosity_error()  # it warns of every retry; we say how it ended
-
     where = name
-    log.info("no directory %s: looking for it on the hub", name)
-    try:
+    with hub_errors_in_a_line(where):
         config, *others = _configurations_on_hub(name, revision)
-    except GatedRepoError as error:
-        raise CheckpointError(
-            f"{where}: gated; accept its licence on huggingface.co and log in (hf auth login)"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise CheckpointError(
-            f"{where}: no such directory, and as a hub id neither cached here nor reachable"
-        ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{where}: no such directory, nor hub id: {reason}") from error
     if not (trust_remote_code or kind.ignores_code):
         _refuse_code([config, *others], where)
     commit = config.parent.name
     model_type = _model_type(config, where, kind)
-    if _lacks_weights_on_hub(name, commit):
+    if lacks_on_hub(name, commit, WEIGHTS):
         at = revision or "its default branch"
         raise CheckpointError(f"{where}: no weights at {at} ({' or '.join(WEIGHTS)})")
     return Checkpoint(name, commit, f"commit:{commit}", model_type)
+
+
+@contextmanager
+def hub_errors_in_a_line(name: str) -> Iterator[None]:
+    """Look for a hub id that is no directory within this.
+
+    Raises:
+        CheckpointError: the hub has no such thing, or there is no way to it.
+    """
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils import logging as hub_logging
+
+    hub_logging.set_verbosity_error()  # it warns of every retry; we say how it ended
+    log.info("no directory %s: looking for it on the hub", name)
+    try:
+        yield
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"{name}: gated; accept its licence on huggingface.co and log in (hf auth login)"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{name}: no such directory, and as a hub id neither cached here nor reachable"
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{name}: no such directory, nor hub id: {reason}") from error
 
 
 def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:
@@ -166,15 +213,16 @@ def _configurations_on_hub(name: str, revision: str | None) -> list[Path]:
     return found
 
 
-def _lacks_weights_on_hub(name: str, commit: str) -> bool:
-    """Whether the hub says so; a machine that describes a run need not have them, nor the hub."""
+def lacks_on_hub(name: str, commit: str, files: Sequence[str]) -> bool:
+    """Whether the hub says that none of these files is there; a machine that describes a run need
+    not have them, nor the hub."""
     from huggingface_hub import file_exists, try_to_load_from_cache
 
-    cached = [try_to_load_from_cache(name, file, revision=commit) for file in WEIGHTS]
+    cached = [try_to_load_from_cache(name, file, revision=commit) for file in files]
     if any(isinstance(file, str) for file in cached):
         return False
     try:
-        return not any(file_exists(name, file, revision=commit) for file in WEIGHTS)
+        return not any(file_exists(name, file, revision=commit) for file in files)
     except Exception:  # noqa: BLE001 - no answer, for whatever reason: who loads it will see
         return False
 

@@ -17,6 +17,7 @@ from PIL import Image
 from torch.utils.checkpoint import checkpoint
 
 from masc_core import cpu_attention, defaults
+from masc_core.checkpoint import require_transformers
 from masc_core.defaults import MODEL_TYPES
 from masc_core.loading import load_pretrained
 from masc_core.pooling import AttentionPool
@@ -139,10 +140,12 @@ class Encoder:
 
         Raises:
             OSError: no such checkpoint, no safetensors weights in it, or not all of them.
-            ValueError: not a SigLIP or SigLIP2 checkpoint; another `dtype`, or no patches.
+            ValueError: not a SigLIP or SigLIP2 checkpoint; another `dtype`, or no patches; or
+                transformers is too old.
         """
         dtype = _torch_dtype(dtype)
         _require_patches(max_num_patches)
+        require_transformers(name_or_path)
         make_torchvision_importable()
         from transformers import AutoConfig, AutoModel, AutoProcessor
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from masc_core import defaults
+from masc_core.checkpoint_size import ITEM_BYTES, n_weights
 from masc_core.columns import compares, is_column
 from masc_core.cost import VisionShape, vision_shape
 from masc_core.mask_names import GIVEN
@@ -160,6 +161,12 @@ class MascScores:
         """The metric itself, loaded."""
         assert self._masc is not None, "load() comes first"
         return self._masc
+
+    @property
+    def weight_bytes(self) -> int | None:
+        """Of the whole checkpoint, as if all of it were float32; text tower and head are."""
+        n = n_weights(self._settings.name_or_path, self._settings.revision)
+        return None if n is None else n * ITEM_BYTES["float32"]
 
     @property
     def device(self) -> torch.device:

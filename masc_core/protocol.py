@@ -89,6 +89,15 @@ class Metric(Protocol):
         """
 
     @property
+    def weight_bytes(self) -> int | None:
+        """Memory on the device that its weights take, about; known before `load`, where the run is
+        described. None where it cannot be told there.
+
+        A metric has one device. By this it is decided which metrics stand on it together, and which
+        wait for a pass of their own.
+        """
+
+    @property
     def device(self) -> torch.device:
         """Where the network is, once it is loaded."""
 

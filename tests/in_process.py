@@ -15,12 +15,12 @@ from jobs.pipeline.run.record import RunRecord
 def run_here(task: Any, run: RunDirectory, *settings: Any) -> Outcome[Any]:
     """What `cluster.running.run_shard_job` does, where nothing fails and nobody interrupts."""
     to_do = task.begin(run)
-    if to_do:
-        processor = task.load(Resources(threads=1, batch_size=4))
-        read = [processor.read_input(url) for url in task.inputs]
-        shared = task.share([answer for answer, _ in read])
-        processor.share(shared, lambda number: read[number][1])
-        for shard in to_do:
+    for each in task.passes() if to_do else ():
+        processor = each.load(Resources(threads=1, batch_size=4))
+        read = [processor.read_input(url) for url in each.inputs]
+        shared = each.share([answer for answer, _ in read])
+        processor.share(shared, lambda number, read=read: read[number][1])
+        for shard in each.to_do(run, to_do):
             processor.process(shard)
     result = task.finish(run, is_on_cluster=False)
     if to_do:

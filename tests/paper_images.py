@@ -1,4 +1,6 @@
-"""What the systems of the paper's tables make of images: by transformers, scipy and numpy alone."""
+"""What the systems of the paper's tables make of images: by transformers, scipy and numpy alone.
+
+The preference models alone are by ours."""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from scipy import ndimage
 from torch.nn.functional import cosine_similarity, normalize
 from transformers import CLIPModel, CLIPProcessor
 
+from masc_core.comparators import load_comparator
 from tests.masc_core.comparators import test_patch_scores as patch_scores
 from tests.masc_core.comparators.scoring import Sample
 from tests.masc_core.comparators.test_clip_pools import plain_pools
@@ -62,6 +65,12 @@ class Libraries:
         self._masc = Oracle(encoder, max_num_patches)
         self._clip = CLIPModel.from_pretrained(folder / "clip").eval()
         self._clip_processor = CLIPProcessor.from_pretrained(folder / "clip")
+        # Ours: tests of their own hold them against what their authors' packages give.
+        at = {"imagereward": "reward", "vqascore": "flant5", "hpsv3": "hpsv3"}
+        self._preferences = {
+            name: load_comparator(name, name_or_path=str(folder / where), dtype="float32")
+            for name, where in at.items()
+        }
 
     @torch.inference_mode()
     def described(self, shots: Sequence[tuple[str, Path, Path]]) -> dict[str, Described]:
@@ -110,6 +119,10 @@ class Libraries:
             "pf": found["pf.bg.stripped"],
             "siglip2_t": found["pf.full.full"],
             "clip_t": float(cosine_similarity(described.vectors["clip_i"], said, dim=0)),
+            **{
+                name: preference(shown[0].image, prompt=prompt)
+                for name, preference in self._preferences.items()
+            },
             **{name: value for name, [value] in pools.items()},
         }
 

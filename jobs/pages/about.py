@@ -12,6 +12,7 @@ from jobs.pipeline.results.comparison.suspicions import devices_of
 from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.early import EarlyEnd, early_end
 from jobs.pipeline.run.fingerprint import groups_of
+from jobs.pipeline.run.record import workers_by_pass
 from jobs.pipeline.storage.redaction import redact, scrub
 
 Pairs = list[tuple[str, str]]
@@ -96,14 +97,14 @@ def _cost(described: Mapping[str, Any]) -> Pairs:
     cost = {}
     if isinstance(seconds := described.get("seconds"), int | float):
         cost["seconds, from start to end"] = f"{seconds:,.1f}"
-    workers = described.get("workers")
-    at_work = (
-        [each for each in workers if isinstance(each, dict)] if isinstance(workers, list) else []
-    )
-    if at_work:
-        samples = sum(_numbers(each, ["samples"]) for each in at_work)
-        worked = sum(_numbers(each, WORKED) for each in at_work)
-        cost["workers"] = f"{len(at_work):,}"
+    passes = workers_by_pass(described)
+    if passes:
+        # A sample that several passes scored is one.
+        samples = max(sum(_numbers(each, ["samples"]) for each in own) for own in passes)
+        worked = sum(_numbers(each, WORKED) for own in passes for each in own)
+        cost["workers"] = f"{max(map(len, passes)):,}"
+        if len(passes) > 1:
+            cost["passes over the shards"] = f"{len(passes):,}"
         cost["seconds of all workers"] = f"{worked:,.1f}"
         cost["samples that they scored"] = f"{samples:,.0f}"
         if samples and worked:

@@ -15,11 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.pipeline.cluster.memory import stated_memory
 from jobs.pipeline.errors import StorageError
 from jobs.pipeline.run.reports import Warned, merged
 from jobs.pipeline.run.rows import ERROR, OK, PER_REFERENCE, SKIPPED
 from jobs.pipeline.run.shard import Shard
+from jobs.pipeline.scoring.placing import passes_of
 from jobs.pipeline.scoring.warnings import CURES, warnings_of
+from jobs.pipeline.scoring_passes import SMALL, described_passes
 from jobs.pipeline.storage.filesystem import is_local, open_filesystem
 from jobs.pipeline.storage.redaction import redact
 from jobs.pipeline.storage.retry import reason_of
@@ -68,6 +71,11 @@ class Look:
     """Of patch tokens in the object store: all of each reference, at most."""
     flops: float | None
     """Of the encoder, for all that is to do."""
+    passes: list[list[dict[str, Any]]]
+    """Over the shards, and of each its metrics and what their weights take; of a call that does not
+    say what memory a worker has, as if there were enough."""
+    memory_bytes: int | None
+    """That a worker has for them, by the call; None leaves it to the cluster."""
     free_bytes: int | None
     """Where the run lies; None on object storage."""
     error_rate: float = field(default=0.0)
@@ -110,6 +118,8 @@ def look_at(config: EvaluateConfig, task: Scoring) -> Look:
     bytes_to_do = None if None in sizes else sum(size or 0 for size in sizes)
     samples = _samples(bytes_to_do, rows)
     shape = masc.shape() if masc else None
+    memory = stated_memory(config.workers)
+    needs = task.needs_of(remaining_metrics)
     return Look(
         shards=len(task.shards),
         shards_to_do=len(to_do),
@@ -126,6 +136,8 @@ def look_at(config: EvaluateConfig, task: Scoring) -> Look:
         checkpoint=masc.source.partition("=")[2] if masc else None,
         reference_bytes=_reference_bytes(masc, len(index.by_key)),
         flops=shape.flops_an_image * (samples + len(index.by_key)) if shape and samples else None,
+        passes=described_passes([[needs[n] for n in own] for own in passes_of(needs, memory)]),
+        memory_bytes=memory,
         free_bytes=_free(config.run),
         error_rate=statuses[ERROR] / len(rows) if rows else 0.0,
     )
@@ -156,6 +168,7 @@ def lines_of(look: Look) -> list[tuple[str, str]]:
     lines.append(("columns", ", ".join(look.columns_to_compute) or "none to compute"))
     if look.checkpoint is not None:
         lines.append(("encoder", look.checkpoint))
+    lines += _of_passes(look)
     if look.reference_bytes is not None:
         lines.append(
             ("memory", f"at most {_size(look.reference_bytes)} of the object store for references")
@@ -172,6 +185,25 @@ def lines_of(look: Look) -> list[tuple[str, str]]:
             )
         )
     return lines
+
+
+def _of_passes(look: Look) -> list[tuple[str, str]]:
+    """Where networks stand, if it is not all together, or may not be."""
+    weights = [each["weight_bytes"] or 0 for own in look.passes for each in own]
+    is_small = sum(weights) <= SMALL
+    if len(look.passes) < 2 and is_small:
+        return []
+    lines = [
+        (f"pass {number}", ", ".join(f"{m['metric']}, {_weights(m['weight_bytes'])}" for m in own))
+        for number, own in enumerate(look.passes, start=1)
+    ]
+    if look.memory_bytes is None and not is_small:
+        lines.append(("", "more of them where a worker's memory asks for it: workers.memory_gb=GB"))
+    return lines
+
+
+def _weights(n: int | None) -> str:
+    return "weights of a size not known" if n is None else f"{_size(n)} of weights"
 
 
 def _is_score(column: str) -> bool:

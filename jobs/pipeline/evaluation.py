@@ -119,22 +119,30 @@ def evaluate(config: EvaluateConfig, against: Sequence[CompareConfig] = ()) -> O
     run = RunDirectory(config.run)
     if config.early:
         against = [comparing(config), *against]
+    gated = _gated(against)
     if config.segmenter.name is not None:
         # What is wrong with the scoring is said before hours of segmenting.
-        scoring = Scoring(config)
+        scoring = Scoring(config, gated)
         scoring.look()
         _gate(scoring, config, against)
         config = with_masks(config)
-    scoring = Scoring(config)
+    scoring = Scoring(config, gated)
     gate = _gate(scoring, config, against)
     return run_shard_job(scoring, run, config.workers, config.ray, config.limits, gate)
+
+
+def _gated(against: Sequence[CompareConfig]) -> frozenset[str]:
+    """The columns by which the run may be decided before its end."""
+    return frozenset(column for each in against for column in rules_of(each).gate)
 
 
 def _gate(
     scoring: Scoring, config: EvaluateConfig, against: Sequence[CompareConfig]
 ) -> Gate | None:
     """What may end the run early; None where it is held against nothing."""
-    return Gate(against, config.run, scoring.shards, scoring.columns) if against else None
+    if not against:
+        return None
+    return Gate(against, config.run, scoring.shards, lambda: scoring.columns)
 
 
 def dry_run(config: EvaluateConfig) -> Look:
@@ -145,7 +153,8 @@ def dry_run(config: EvaluateConfig) -> Look:
             "dry_run=true looks at shards that have masks: call jobs.segment first, and leave out "
             "segmenter.name"
         )
-    return look_at(config, Scoring(config))
+    gated = _gated([comparing(config)] if config.early else [])
+    return look_at(config, Scoring(config, gated))
 
 
 def _ready(config: EvaluateConfig) -> EvaluateConfig:

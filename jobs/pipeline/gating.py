@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,14 +58,15 @@ class Gate:
         against: Sequence[CompareConfig],
         run: str,
         shards: Sequence[Shard],
-        columns: Collection[str] = (),
+        columns: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         """Read the baselines.
 
         Args:
             against: how the run is held against each baseline; all have to be decided.
             shards: all that the run is of.
-            columns: that a part has to have before it is looked at, beside those that are gated.
+            columns: says which a part has to have before it is looked at, beside those that are
+                gated; all but those of later passes, once it is known what these have.
 
         Raises:
             CallError: a baseline is none, or nothing is gated.
@@ -77,7 +78,7 @@ class Gate:
         random.Random(SEED).shuffle(order)
         self._order = order
         self._place = {shard.id: place for place, shard in enumerate(order)}
-        self._columns = frozenset(columns)
+        self._columns = columns
         self._tables: list[pa.Table] = []
         """Of the first shards, as many as were looked at."""
         self._looks: list[dict[str, Any]] = []
@@ -126,8 +127,8 @@ class Gate:
         if part is None or part.table is None or part.footer.source != shard.source:
             return None
         columns = [*KEYS, *dict.fromkeys(c for side in self._sides for c in side.scores)]
-        if not self._columns.union(columns) <= set(part.table.column_names):
-            return None  # a further pass is to bring them
+        if not {*self._columns(), *columns} <= set(part.table.column_names):
+            return None  # this pass is to bring them
         return part.table.select(columns).replace_schema_metadata(None)
 
     def _look(self) -> None:

@@ -32,6 +32,7 @@ from jobs.pipeline.results.sample_size import (
     proposed_margin,
 )
 from jobs.pipeline.run.directory import RunDirectory
+from jobs.pipeline.run.record import workers_by_pass
 from jobs.pipeline.run.scores import Scores
 from jobs.pipeline.run.stale import open_counted
 from jobs.pipeline.storage.redaction import redact
@@ -266,14 +267,15 @@ def _size(sums: Mapping[str, np.ndarray]) -> Design:
 
 
 def _gpu_seconds_per_image(described: Mapping[str, Any] | None) -> float | None:
-    """What a worker's device was held for, an image, while it had one to score."""
-    workers = (described or {}).get("workers")
-    if not isinstance(workers, list):
-        return None
+    """What a worker's device was held for, an image, while it had one to score; in all passes."""
     fields = ("samples", "waiting", "scoring")
-    rows = [[each.get(name, 0) for name in fields] for each in workers if isinstance(each, dict)]
-    if not all(isinstance(value, int | float) and value >= 0 for row in rows for value in row):
-        return None
-    seconds = sum(waiting + scoring for samples, waiting, scoring in rows if samples)
-    n_samples = sum(samples for samples, _, _ in rows)
-    return seconds / n_samples if n_samples else None
+    of_passes = []
+    for workers in workers_by_pass(described):
+        rows = [[each.get(name, 0) for name in fields] for each in workers]
+        if not all(isinstance(value, int | float) and value >= 0 for row in rows for value in row):
+            return None
+        seconds = sum(waiting + scoring for samples, waiting, scoring in rows if samples)
+        n_samples = sum(samples for samples, _, _ in rows)
+        if n_samples:
+            of_passes.append(seconds / n_samples)
+    return sum(of_passes) if of_passes else None

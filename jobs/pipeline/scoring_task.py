@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from jobs.pipeline.cluster.shard_job import Resources, ShardProcessor
+from jobs.pipeline.cluster.layout import layout_of_cluster
+from jobs.pipeline.cluster.memory import memory_of_worker, stated_memory
 from jobs.pipeline.cluster.tasks import map_on_cluster, object_store_bytes, run_on_cluster
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
 from jobs.pipeline.results.summary import NothingCounts, Summary, summarise_run
@@ -24,14 +24,16 @@ from jobs.pipeline.scoring.metrics import (
     metrics_asked,
     metrics_for,
 )
-from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences, load_scorer
+from jobs.pipeline.scoring.placing import Need, passes_of, told
+from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences
 from jobs.pipeline.scoring.reference_digests import (
     changed_concepts,
     digests_by_concept,
     read_content,
 )
-from jobs.pipeline.scoring.reference_index import ReferenceIndex
-from jobs.pipeline.scoring.remaining import Remaining, remaining
+from jobs.pipeline.scoring.reference_index import ReferenceIndex, tell_of
+from jobs.pipeline.scoring.remaining import Remaining, is_current, remaining
+from jobs.pipeline.scoring_passes import ScoringPass, are_small, described_passes, needs_of
 from jobs.pipeline.shards.estimate import estimated_samples
 from jobs.pipeline.storage.digest import sha256_of
 from jobs.pipeline.storage.listing import expand, file_of
@@ -52,17 +54,19 @@ class Scoring:
 
     verb = "scoring"
     participle = "scored"
-    inputs_setting = "references"
-    load: Callable[[Resources], ShardProcessor]
 
-    def __init__(self, config: EvaluateConfig) -> None:
+    def __init__(self, config: EvaluateConfig, gated: Collection[str] = ()) -> None:
         """Find what the configuration names; nothing is loaded, made or removed.
+
+        Args:
+            gated: columns by which the run may be decided before its end: the first pass has them.
 
         Raises:
             CallError: shards are not there, or a metric is not known; or one cannot compute, and
                 there is all to compute.
         """
         self._config = config
+        self._gated = frozenset(gated)
         self.shards: Sequence[Shard] = find_shards(expand(config.samples, "samples"))
         self.inputs: Sequence[str] = expand(config.references, "references")
         _refuse_shared([shard.url for shard in self.shards], self.inputs)
@@ -80,13 +84,19 @@ class Scoring:
         self._states: Mapping[str, PartState] = {}
         self._found: Groups = {}
         self._metrics: Sequence[Metric] = ()
+        self._to_compute: frozenset[str] = frozenset()
+        self._passes: Sequence[ScoringPass] = ()
+        self._placing: Mapping[str, Any] = {}
+        """The passes, as `run.json` has them."""
+        self._has_told_of_references = False
         self._recorded: list[str] | None = None
         self._concepts: Mapping[str, ConceptDigests] = {}
 
     @property
     def columns(self) -> frozenset[str]:
-        """The columns that parts are asked to have."""
-        return frozenset().union(*self._columns.values())
+        """The columns that parts are asked to have, without those that later passes bring."""
+        later = frozenset().union(*(each.columns for each in self._passes[1:]))
+        return frozenset().union(*self._columns.values()) - later
 
     def begin(self, run: RunDirectory) -> list[Shard]:
         """What is still to do; compares everything but contents of references that are not
@@ -106,14 +116,44 @@ class Scoring:
         run.require_same(groups_asked(self._asked))
         return self._remaining(shards, states).shards
 
+    def is_begun(self, shards: Sequence[Shard]) -> bool:
+        """Whether one of them has a part, which lacks columns."""
+        return any(is_current(self._states.get(each.id), each, self._concepts) for each in shards)
+
+    def passes(self) -> Sequence[ScoringPass]:
+        """One, where nobody has looked what there is room for."""
+        if not self._passes:
+            self._place(self.needs_of(self._metrics), None)
+        return self._passes
+
     def needs_cluster(self) -> bool:
         """Whether rows were scored against references of which it is not known that they stand."""
         used = any(s.footer.references or s.footer.all_references for s in self._states.values())
         return used and not self._are_as_recorded()
 
     def begin_on_cluster(self, run: RunDirectory, to_do: list[Shard]) -> list[Shard]:
-        """Have workers digest references that may have changed, and read all if one has."""
+        """Have workers digest references that may have changed, and read all if one has; see which
+        metrics there is room for together.
+
+        Raises:
+            CallError: the references are others; or a metric fits nowhere.
+        """
         self._tell_of_memory()
+        to_do = self._with_references(run, to_do)
+        if to_do:
+            workers, needs = self._config.workers, self.needs_of(self._metrics)
+            room = stated_memory(workers)
+            if room is None and not are_small(needs):
+                room = memory_of_worker(workers, layout_of_cluster(workers, len(to_do)))
+                if room is None and len(needs) > 1:
+                    log.warning(
+                        "the memory of the workers' devices is not known, so nothing is parted for "
+                        "its size; workers.memory_gb=GB says it"
+                    )
+            self._place(needs, room)
+        return to_do
+
+    def _with_references(self, run: RunDirectory, to_do: list[Shard]) -> list[Shard]:
         if not self.needs_cluster():
             return to_do
         if self._recorded is not None:
@@ -138,15 +178,9 @@ class Scoring:
         require_inputs(self._references)
         index = ReferenceIndex(answer.entries for answer in answers)
         self._require_references(read, index.digests(), self._config.run)
-        for entry in index.by_key.values():
-            if problem := entry.error or entry.warning:
-                log.warning("reference %s in %s: %s", entry.key, entry.shard, problem)
-        if made := [entry for entry in index.by_key.values() if entry.model]:
-            log.warning(
-                "%d of %d references name a model in their JSON, as generations do (the first: %s "
-                "in %s); is references= a pattern that matches shards of generations?",
-                *(len(made), len(index.by_key), made[0].key, made[0].shard),
-            )
+        if not self._has_told_of_references:  # a further pass reads them again
+            self._has_told_of_references = True
+            tell_of(index)
         return SharedReferences(index)
 
     def described(self) -> Mapping[str, Any]:
@@ -155,6 +189,7 @@ class Scoring:
             "format": FORMAT,
             "config": redacted_settings(self._config),
             "fingerprint": completed(groups_asked(self._asked), self._found),
+            **self._placing,
             **self.described_inputs(),
         }
 
@@ -190,6 +225,10 @@ class Scoring:
         found = self._remaining(self.shards, self._states)
         return found, metrics_for(self._asked, found.columns)
 
+    def needs_of(self, metrics: Sequence[Metric]) -> list[Need]:
+        """What they need of a worker's device."""
+        return needs_of(metrics, self._asked, self._gated)
+
     def scorer_without_metrics(self, samples: int, threads: int) -> ShardScorer:
         """What decodes as a worker does, and scores nothing."""
         from jobs.pipeline.scoring.scorer import ShardScorer
@@ -214,16 +253,41 @@ class Scoring:
         self.left = found.left
         undone = {s.id for s in found.shards} | {s.id for s, _ in found.left}
         run.forget_failures({s.id for s in self.shards} - undone)
-        metrics = self._metrics = metrics_for(self._asked, found.columns)
+        self._metrics = metrics_for(self._asked, found.columns)
+        self._to_compute, self._passes = found.columns, ()
+        return found.shards
+
+    def _place(self, needs: Sequence[Need], room: int | None) -> None:
+        """Part the metrics into passes, by the bytes of a worker's memory, where they are known."""
+        placed = passes_of(needs, room)
+        needed = [[needs[n] for n in own] for own in placed]
+        self._placing = {"passes": described_passes(needed), "worker_memory_bytes": room}
+        self._passes = [self._pass_of([self._metrics[n] for n in own]) for own in placed]
+        if len(placed) > 1:
+            log.info("%s", told(needed, room))
+
+    def _pass_of(self, metrics: Sequence[Metric]) -> ScoringPass:
+        """A pass of these metrics, which are told to compute what is left of their columns."""
+        columns = self._to_compute & {name for each in metrics for name in each.columns}
         masks = next((each.masks for each in metrics if isinstance(each, MascScores)), ())
         computed = {
             group: own
             for group, own in groups_asked(self._asked).items()
-            if found.columns & self._columns[group]
+            if columns & self._columns[group]
         }
-        plan = self._plan_of(metrics, computed, tuple(filter(is_member, masks)))
-        self.load = partial(_load, plan)
-        return found.shards
+        plan = self._plan_of(tuple(metrics), computed, tuple(filter(is_member, masks)))
+        return ScoringPass(plan, columns, self.inputs, self.share, self._lacking)
+
+    def _lacking(
+        self, of_pass: ScoringPass, run: RunDirectory, shards: Sequence[Shard]
+    ) -> list[Shard]:
+        """Of these shards, those that lack columns of a pass and can have them by now."""
+        states = run.states(shard.id for shard in shards)
+        run.require_same(groups_asked(self._asked))
+        if not of_pass.begins_parts:
+            shards = [s for s in shards if is_current(states.get(s.id), s, self._concepts)]
+        columns = {group: own & of_pass.columns for group, own in self._columns.items()}
+        return remaining(shards, states, columns, self._concepts).shards
 
     def _plan_of(
         self, metrics: tuple[Metric, ...], groups: Groups, masks: tuple[str, ...]
@@ -309,10 +373,6 @@ class Scoring:
             replace(each, sha256=sha256)
             for each, sha256 in zip(self._references, digests, strict=True)
         ]
-
-
-def _load(plan: ScoringPlan, resources: Resources) -> ShardProcessor:
-    return load_scorer(plan, resources.threads, resources.batch_size, resources.networks)
 
 
 def _has_parts(run: RunDirectory) -> bool:

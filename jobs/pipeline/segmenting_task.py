@@ -72,10 +72,11 @@ class SegmentedTotal:
 
 
 class Segmenting:
-    """What is particular to segmenting. A `cluster.running.Task`."""
+    """What is particular to segmenting. A `cluster.running.Task` of one pass, which it is."""
 
     verb = "segmenting"
     participle = "segmented"
+    names: Sequence[str] = ()
     inputs: Sequence[str] = ()
     inputs_setting = "samples"
     left: Sequence[tuple[Shard, str]] = ()
@@ -123,6 +124,18 @@ class Segmenting:
         to_do = self._out.still_to_do(shards, self._fingerprint)
         run.forget_failures({each.id for each in shards} - {each.id for each in to_do})
         return to_do
+
+    def to_do(self, run: RunDirectory, shards: Sequence[Shard]) -> list[Shard]:
+        """The same: it is the only pass."""
+        return self.still_to_do(run, shards)
+
+    def passes(self) -> Sequence[Segmenting]:
+        """Itself."""
+        return (self,)
+
+    def is_begun(self, shards: Sequence[Shard]) -> bool:
+        """A shard is segmented in whole."""
+        return False
 
     def needs_cluster(self) -> bool:
         """What is to do is known without one."""

@@ -34,6 +34,7 @@ class RadioNetwork(PretrainedNetwork, DescriptorNetwork):
 
     published = "nvidia/C-RADIOv4-SO400M"
     published_dtype = "bfloat16"
+    keeps_float32 = True
     kind = CheckpointKind(("radio",), ignores_code=True)
     preprocessing = f"shorter side {SIDE} bicubic, centre {SIDE}, in [0, 1]"
 

@@ -165,7 +165,7 @@ class ClipScores(NetworkScores[ClipNetwork]):
         """`clip_t` of projections (B, D), and which prompts were cut."""
         assert self._texts is not None, "load() comes first"
         texts = self._texts.encode(prompts)
-        notes = [notes_of_cut(CLIP_T, text, self.network.text_length) for text in texts]
+        notes = [notes_of_cut(CLIP_T, text.n_tokens, self.network.text_length) for text in texts]
         return {
             CLIP_T: (images * embedded(texts)).sum(-1).tolist(),
             NOTES: ["; ".join(own) or None for own in notes],
@@ -181,6 +181,6 @@ def embedded(texts: Sequence[EncodedText]) -> torch.Tensor:
     return unit(torch.stack([text.embedding for text in texts]))
 
 
-def notes_of_cut(name: str, text: EncodedText, length: int) -> list[str]:
+def notes_of_cut(name: str, n_tokens: int, length: int) -> list[str]:
     """What is to be said of a text that is longer than the text tower reads."""
-    return [f"{name}: {text.n_tokens} tokens, cut to {length}"] if text.n_tokens > length else []
+    return [f"{name}: {n_tokens} tokens, cut to {length}"] if n_tokens > length else []

@@ -202,7 +202,7 @@ class ClipPools(NetworkScores[ClipPoolNetwork]):
             for own, value, text in zip(notes, values[name], texts, strict=True):
                 if math.isnan(value):
                     own.append(f"{name}: no {IN_WORDS[column.pool]} patch")
-                own += notes_of_cut(name, text, self.network.text_length)
+                own += notes_of_cut(name, text.n_tokens, self.network.text_length)
         values[NOTES] = ["; ".join(own) or None for own in notes]
         return values
 

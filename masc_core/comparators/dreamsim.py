@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from masc_core.checkpoint import CheckpointError, digest_of
+from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.descriptors import DescriptorNetwork, DescriptorScores
 from masc_core.comparators.network import activation_bytes, mixed_precision
 from masc_core.comparators.settings import ComparatorSettings
@@ -38,6 +39,8 @@ ADAPTER = "ensemble_lora"
 
 N_TOKENS, WIDTH, MLP_WIDTH = 197, 768, 3072
 """Of a ViT-B/16 that sees 224 pixels."""
+N_WEIGHTS = 3 * 86_000_000
+"""Of three of them, about."""
 
 
 class DreamSimNetwork(DescriptorNetwork):
@@ -103,6 +106,11 @@ class DreamSimNetwork(DescriptorNetwork):
         import torch
 
         return torch.float32
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the ensemble, in float32."""
+        return N_WEIGHTS * ITEM_BYTES["float32"]
 
     @property
     def bytes_an_image(self) -> int:

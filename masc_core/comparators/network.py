@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from masc_core import defaults
 from masc_core.checkpoint import Checkpoint, CheckpointKind, find_checkpoint
+from masc_core.checkpoint_size import ITEM_BYTES, n_weights
 from masc_core.comparators.settings import ComparatorSettings, settings_key
 
 if TYPE_CHECKING:
@@ -86,6 +87,12 @@ class ImageNetwork(ABC):
 
     @property
     @abstractmethod
+    def weight_bytes(self) -> int | None:
+        """Memory that its weights take, about, told before they are loaded; None where it cannot
+        be."""
+
+    @property
+    @abstractmethod
     def bytes_an_image(self) -> int:
         """Memory of one image's activations, at most: an estimate."""
 
@@ -100,10 +107,12 @@ class ImageNetwork(ABC):
 
 
 class PretrainedNetwork(ImageNetwork):
-    """One that transformers has the class of."""
+    """One that transformers has the class of, or diffusers."""
 
     published_revision: ClassVar[str | None] = None
     kind: ClassVar[CheckpointKind]
+    keeps_float32: ClassVar[bool] = False
+    """Whether its weights stay float32, whatever products are rounded to."""
 
     def __init__(self, name: str, settings: ComparatorSettings) -> None:
         """See `ImageNetwork`."""
@@ -125,19 +134,26 @@ class PretrainedNetwork(ImageNetwork):
         """Of the checkpoint, its processor and its tokenizer."""
         return self.checkpoint.weights
 
+    @property
+    def weight_bytes(self) -> int | None:
+        """Of all that the checkpoint has, by the headers of its files."""
+        n = n_weights(self.checkpoint.name_or_path, self.checkpoint.revision)
+        dtype: defaults.Dtype = "float32" if self.keeps_float32 else self.dtype_name
+        return None if n is None else n * ITEM_BYTES[dtype]
+
     def _pretrained(self, model_class: Any, **options: Any) -> Any:
-        """A model of transformers with the checkpoint's weights, in float32 on the CPU."""
+        """A model of its library with the checkpoint's weights; see `load_pretrained`."""
         from masc_core.loading import load_pretrained
 
         found = self.checkpoint
         return load_pretrained(model_class, found.name_or_path, revision=found.revision, **options)
 
-    def _processor(self, processor_class: Any) -> Any:
-        """A processor of transformers, by the checkpoint's own configuration."""
+    def _processor(self, processor_class: Any, **options: Any) -> Any:
+        """A processor or tokenizer of transformers, by the checkpoint's own configuration."""
         found = self.checkpoint
         # Without the last argument transformers may ask at the terminal whether to run code.
         return processor_class.from_pretrained(
-            found.name_or_path, revision=found.revision, trust_remote_code=False
+            found.name_or_path, revision=found.revision, trust_remote_code=False, **options
         )
 
 

@@ -54,6 +54,11 @@ class NetworkScores(Generic[Network]):
         self.network.load()
 
     @property
+    def weight_bytes(self) -> int | None:
+        """Of the network."""
+        return self.network.weight_bytes
+
+    @property
     def device(self) -> torch.device:
         """Of the network."""
         return self.network.device

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import PROCESSORS, CheckpointKind
 from masc_core.comparators.network import ImageNetwork, PretrainedNetwork, activation_bytes
+from masc_core.comparators.transforms import square
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,6 @@ class SquareViT(PretrainedNetwork, PatchNetwork):
         Raises:
             ValueError: the patches do not divide the square.
         """
-        from torchvision import transforms
         from transformers import AutoImageProcessor
 
         self.patch_size = int(model.config.patch_size)
@@ -52,14 +52,8 @@ class SquareViT(PretrainedNetwork, PatchNetwork):
             )
         self.grid = (n, n)
         self._n_prefix_tokens = n_prefix_tokens
-        self._side = side
         processor = self._processor(AutoImageProcessor)
-        self._normalised = transforms.Compose(
-            [
-                transforms.ToTensor(),
-                transforms.Normalize(processor.image_mean, processor.image_std),
-            ]
-        )
+        self._transform = square(side, processor.image_mean, processor.image_std)
         self._model = model.to(self.device, self.dtype)
 
     @property
@@ -71,9 +65,7 @@ class SquareViT(PretrainedNetwork, PatchNetwork):
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """See `preprocessing`."""
-        from PIL import Image
-
-        return self._normalised(image.resize((self._side, self._side), Image.Resampling.BILINEAR))
+        return self._transform(image)
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `PatchNetwork`."""

@@ -1,8 +1,8 @@
 """Aggregators over the patch tokens of a backbone: the columns `cp.AGGREGATOR@BACKBONE`.
 
-`masked_maxcos`, MaSC's own, and those of `aggregators`; `weighted_maxcos:BLUR` too. Masks come to
-the grid of patches as MaSC brings them there. All names of one backbone are one forward pass an
-image.
+`masked_maxcos`, MaSC's own, and those of `aggregators`; `weighted_maxcos:BLUR` too. The name of a
+backbone alone, where it is one, is its `masked_maxcos`. Masks come to the grid of patches as MaSC
+brings them there. All names of one backbone are one forward pass an image.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def _aggregated(name: str) -> AggregatedColumn:
     Raises:
         ValueError: there is no such aggregator, or its argument is none.
     """
-    column, _, _ = name.partition("@")
-    if column == f"cp.{MASKED}":
+    column, at, _ = name.partition("@")
+    if not at or column == f"cp.{MASKED}":
         return AggregatedColumn(name, MASKED)
     aggregated = parse_columns([column]).aggregated
     if not aggregated:

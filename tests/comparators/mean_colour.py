@@ -34,6 +34,7 @@ class MeanColour:
     columns: Mapping[str, Kind] = {"mean_colour": "float64"}
     device = torch.device("cpu")
     dtype = torch.float32
+    weight_bytes = 0
     bytes_a_sample = 12
 
     def fingerprint(self) -> dict[str, Any]:

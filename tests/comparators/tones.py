@@ -38,6 +38,7 @@ class Tones:
     columns: Mapping[str, Kind] = {"tones": "float64", "tones_per_reference": "list<float64>"}
     device = torch.device("cpu")
     dtype = torch.float32
+    weight_bytes = 0
     bytes_a_sample = 32
 
     def fingerprint(self) -> dict[str, Any]:

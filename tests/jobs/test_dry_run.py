@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from masc_core.comparators import COMPARATORS
 from tests.commands import Run, command, description_of, here, rows_of
+from tests.comparators import TOYS
 from tests.shards import Member, generation, reference, write_tar
 
 pytestmark = pytest.mark.slow
@@ -65,6 +67,29 @@ def test_what_cannot_be_scored_is_shown_with_its_reason(tmp_path: Path, words: l
     assert found["errors"]["no-mask"].startswith("mask.png: missing")
     assert found["warnings"]["subject not found"]["example"].startswith("silent: subject 'zebra'")
     assert list(found["unreadable"]) == [f"{tmp_path}/generations-2.tar"]
+
+
+def test_it_says_what_has_a_pass_of_its_own(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMPARATORS, "counted", TOYS["counted"])
+    monkeypatch.setitem(COMPARATORS, "mean_colour", TOYS["mean_colour"])
+    extra = "metric.extra=[counted,mean_colour]"
+    # It says 10 GB, and 0.6 of 16 are 9.6.
+    parted = look(words, extra, "workers.memory_gb=16")
+    assert parted.returncode == 0, parted.stderr
+    lines = [line.split() for line in parted.stdout.splitlines() if line.startswith("pass ")]
+    assert [line[:3] for line in lines] == [["pass", "1", "masc,"], ["pass", "2", "counted,"]]
+    assert "mean_colour, 0 B of weights" in parted.stdout
+    assert "counted, 10 GB of weights" in parted.stdout
+    whole = look(words, extra)
+    assert whole.stdout.count("pass ") == 1
+    assert "workers.memory_gb=GB" in whole.stdout
+    assert "pass " not in look(words).stdout
+
+    nowhere = look(words, extra, "workers.memory_gb=8")
+    assert nowhere.returncode == 1
+    assert "its weights take 10 GB, and a worker's device has 8 GB" in nowhere.stderr
 
 
 def test_what_would_be_refused_is_refused(tmp_path: Path, words: list[str]) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.pipeline.cluster import driver
-from tests.commands import Run, description_of, here
+from masc_core.comparators import COMPARATORS
+from tests.commands import Run, description_of, here, rows_of
+from tests.comparators import TOYS
 from tests.shards import generation, reference, write_tar
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
@@ -101,6 +106,41 @@ def test_a_bad_model_is_ended_early_and_stays_so_until_all_of_it_is_asked_for(
     assert description_of(run)["state"] == "done"
     assert len(list(run.glob("scores/*.parquet"))) == N_SHARDS
     assert "stopped early" not in (run / "summary" / "leaderboard.md").read_text()
+
+
+def test_a_further_pass_is_over_what_was_scored_before_the_verdict_stood(
+    evaluate: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMPARATORS, "counted", TOYS["counted"])
+    run: Path = evaluate.root / "runs" / "in passes"  # type: ignore[attr-defined]
+    words = (*EARLY, "baseline=ROOT/runs/good", "run=ROOT/runs/in passes")
+    done = evaluate("bad", *words, "metric.extra=[counted]", "comparators.counted.own_pass=true")
+    assert done.returncode == 4, done.stderr
+    described = description_of(run)
+    assert described["state"] == "early"
+    n_scored = N_SHARDS - described["early"]["n_shards_not_done"]
+    rows = rows_of(run)
+    assert len(rows) == n_scored == described["n_shards_scored"] < N_SHARDS
+    assert all(row["counted"] is not None for row in rows)
+    assert [worker["shards"] for worker in described["workers"]] == [n_scored, n_scored]
+
+    # A kill in the second pass: what the first did not score is not scored by the next call.
+    lost = sorted(run.glob("scores/*.parquet"))[0]
+    pq.write_table(*without(lost, "counted"))
+    again = evaluate("bad", *words, "metric.extra=[counted]", "comparators.counted.own_pass=true")
+    assert again.returncode == 4, again.stderr
+    assert sorted(map(str, rows_of(run))) == sorted(map(str, rows))
+    assert description_of(run)["early"] == described["early"]
+
+
+def without(part: Path, column: str) -> tuple[pa.Table, Path]:
+    """A part as it was before it had gained a column, its group out of the footer."""
+    table = pq.read_table(part).drop_columns([column])
+    metadata = dict(table.schema.metadata)
+    for key, value in metadata.items():
+        if isinstance(found := json.loads(value), dict):
+            metadata[key] = json.dumps({k: v for k, v in found.items() if k != column}).encode()
+    return table.replace_schema_metadata(metadata), part
 
 
 @pytest.mark.parametrize("words", [("early=true",), ("baseline=ROOT/runs/good",)])

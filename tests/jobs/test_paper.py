@@ -28,11 +28,11 @@ from tests.datasets.trees import (
     prompt_of,
 )
 from tests.jobs.test_agree_dreambenchplus import kd
-from tests.masc_core.comparators.checkpoints import (
-    write_clip,
-    write_dino,
-    write_radio,
-    write_siglip,
+from tests.masc_core.comparators import checkpoints
+from tests.masc_core.comparators.preference_checkpoints import (
+    flant5_state,
+    write_clip_flant5,
+    write_hpsv3,
 )
 from tests.paper_calls import RECIPES, paper
 from tests.paper_images import Libraries, compared
@@ -42,7 +42,8 @@ from tests.rating_trees import RatingTree, rating_tree
 COLUMNS = {
     "cp": {"MaSC": "cp", "SigLIP2 global pool": "siglip2_global", "DINO-I": "dino_i"}
     | {"CLIP-I": "clip_i", "AM-RADIO": "am_radio"},
-    "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"},
+    "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"}
+    | {"ImageReward": "imagereward", "VQAScore": "vqascore", "HPSv3": "hpsv3"},
     "pools": {
         f"{shown}, {text}": f"pf.{pool}.{text.partition(' ')[0]}"
         for pool, shown in (("bg", "background"), ("full", "full"), ("fg", "foreground"))
@@ -119,8 +120,8 @@ class Made:
 def made(
     tmp_path_factory: pytest.TempPathFactory, naflex_checkpoint: Path, cluster_address: str
 ) -> Made:
-    """All recipes; MaSC, and what CLIP, DINO, RADIO and SigLIP2 give, by small random
-    checkpoints."""
+    """All recipes; MaSC, and what CLIP, DINO, RADIO, SigLIP2 and the preference models give, by
+    small random checkpoints."""
     if not are_there():
         pytest.skip(WHY_NOT)
     folder = tmp_path_factory.mktemp("paper")
@@ -129,18 +130,22 @@ def made(
     ratings = rating_tree(tree.methods, tree.concepts)
     ratings.write(tree.root)
     orida = orida_tree(data / "orida", photo_shots((96, 96)))
-    write_clip(folder / "clip")
-    write_dino(folder / "dino")
-    write_radio(folder / "radio")
-    write_siglip(folder / "siglip")
+    checkpoints.write_clip(folder / "clip")
+    checkpoints.write_dino(folder / "dino")
+    checkpoints.write_radio(folder / "radio")
+    checkpoints.write_siglip(folder / "siglip")
+    checkpoints.write_imagereward(folder / "reward")
+    write_clip_flant5(folder / "flant5", flant5_state())
+    write_hpsv3(folder / "hpsv3")
     at = dict.fromkeys(("clip_i", "clip_t", "clip_b"), "clip")
-    at |= {"dino_i": "dino", "am_radio": "radio", "siglip2_b": "siglip"}
+    at |= {"dino_i": "dino", "am_radio": "radio", "siglip2_b": "siglip", "imagereward": "reward"}
+    at |= {"vqascore": "flant5", "hpsv3": "hpsv3"}
     words = [
         *(f"data={data}", f"out={folder}/out", f"encoder.max_num_patches={PATCHES}"),
         f"encoder.name_or_path={naflex_checkpoint}",
         *(f"comparators.{name}.name_or_path={folder}/{where}" for name, where in at.items()),
         # Published in bfloat16; exact, to be held against exact figures.
-        "comparators.am_radio.dtype=float32",
+        *(f"comparators.{name}.dtype=float32" for name in ("am_radio", "vqascore", "hpsv3")),
     ]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
     # Run times are asked for below: a process a system is too much for all tests to wait for.
@@ -307,11 +312,10 @@ def test_aucs_are_those_of_the_photos_themselves(made: Made, libraries: Librarie
 
 
 def test_every_row_without_a_figure_says_why(made: Made) -> None:
-    for recipe in RECIPES[:-1]:
-        for row in made.table(recipe).values():
-            assert (row["ours"] is None) == (row["why_not"] is not None)
+    for row in (row for recipe in RECIPES[:-1] for row in made.table(recipe).values()):
+        assert (row["ours"] is None) == (row["why_not"] is not None)
     table = made.table("cp")
-    assert table["DIFT-SDXL"]["why_not"] == "not yet built"
+    assert table["DIFT-SDXL"]["why_not"].startswith("no weights: stabilityai/stable-diffusion-xl")
     assert table["DINOv3"]["why_not"].startswith("no weights: facebook/dinov3-vitl16")
     assert table["DreamSim"]["why_not"].startswith("not installed: needs the package dreamsim")
     assert made.table("mask_sources")["SAM 3"]["why_not"].startswith("no weights: facebook/sam3")
@@ -390,10 +394,9 @@ def test_run_times_are_of_each_system_that_is_there(
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["run_time"]["rows"]}
     timed = {name for name, row in rows.items() if row["ours"] is not None}
-    assert timed == {"MaSC", "CLIP-I", "DINO-I", "AM-RADIO"}
+    assert timed == {"MaSC", "CLIP-I", "DINO-I", "AM-RADIO", "CLIP-T", "ImageReward"}
     assert all(0 < rows[name]["ours"] < 10_000 for name in timed)
-    assert rows["DIFT-SDXL"]["why_not"] == "not yet built"
-    assert rows["DINOv3"]["why_not"].startswith("no weights: ")
+    assert all(rows[name]["why_not"].startswith("no weights: ") for name in ("DIFT-SDXL", "DINOv3"))
     # What was timed stands.
     monkeypatch.setattr(timing, "in_fresh_process", None)
     assert paper(*words).stdout == done.stdout

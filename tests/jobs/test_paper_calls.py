@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from jobs.pipeline.paper.systems import Kind
 from tests.commands import rows_of
 from tests.datasets.trees import dreambenchplus_tree, orida_tree, painted_shots
 from tests.in_process import without_ray
-from tests.masc_core.comparators.checkpoints import write_dino
+from tests.masc_core.comparators.checkpoints import write_clip, write_dino, write_radio
 from tests.masc_core.segmenters.checkpoints import write_clipseg
 from tests.paper_calls import RECIPES, paper
 from tests.rating_trees import rating_tree
@@ -34,6 +36,47 @@ def test_a_system_is_timed_where_nothing_else_is_loaded(tmp_path: Path) -> None:
     assert found.n_parameters == sum(each.numel() for each in network.parameters())
     assert found.median_ms > 0
     assert pair.name == f"emu2/{tree.concepts[0]}/0_0"
+
+
+TIMES = """
+title: Times
+figure: time
+rows:
+  fine: {system: dino_i}
+  damaged: {system: clip_i}
+  too large: {system: am_radio}
+  nobody's: {system: nobodys}
+"""
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_the_process_of_a_system_is_the_reason_of_its_row(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here_but_for_one(asked: timing.Asked, pair: timing.Pair) -> timing.Timing:
+        if asked.name != "am_radio":
+            return timing.time_pair(asked, pair)
+        with ProcessPoolExecutor(1) as pool:  # ended, as the kernel does where memory runs out
+            return pool.submit(os._exit, 9).result()
+
+    monkeypatch.setattr(timing, "in_fresh_process", here_but_for_one)
+    write_clip(tmp_path / "clip")
+    write_dino(tmp_path / "dino")
+    write_radio(tmp_path / "radio")
+    weights = tmp_path / "clip" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    (tmp_path / "times.yaml").write_text(TIMES)
+    at = {"dino_i": "dino", "clip_i": "clip", "am_radio": "radio"}
+    words += [f"comparators.{name}.name_or_path={tmp_path}/{own}" for name, own in at.items()]
+    done = paper(*words, f"recipes=[{tmp_path}/times.yaml]", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["times"]["rows"]}
+    assert {name for name, row in rows.items() if row["ours"] is not None} == {"fine"}
+    why = {name: row["why_not"] for name, row in rows.items()}
+    assert why["fine"] is None
+    assert re.match(rf"not scored: {tmp_path}/clip: its weights are damaged: ", why["damaged"])
+    ended = "not scored: its process was ended from outside, as where memory runs out"
+    assert (why["too large"], why["nobody's"]) == (ended, "not yet built")
 
 
 def test_each_recipe_is_a_file_of_a_table_that_the_readme_names(tmp_path: Path) -> None:

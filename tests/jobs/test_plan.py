@@ -153,6 +153,14 @@ def test_a_run_without_models_and_odd_records_of_workers(tmp_path: Path) -> None
     assert (done.returncode, "no row of it names a model" in done.stderr) == (1, True)
 
 
+def test_an_image_that_two_passes_scored_costs_what_both_took(tmp_path: Path) -> None:
+    first = {"samples": 100, "waiting": 1.0, "scoring": 4.0, "pass": 1}
+    second = {"samples": 200, "waiting": 0.0, "scoring": 2.0, "pass": 2}
+    run = write_run(tmp_path / "run", rows_of(range(2)), {"workers": [first, first, second]})
+    # (5 + 5) / 200 in the one, 2 / 200 in the other.
+    assert planned(f"run={run}")["gpu_seconds_per_image"] == pytest.approx(0.06)
+
+
 def test_costs_and_the_curve(tmp_path: Path) -> None:
     workers = [{"samples": 960, "waiting": 4.0, "scoring": 44.0, "device": "cuda:0"}] * 2
     run = write_run(tmp_path / "run", rows_of(range(4)), {"workers": workers})

@@ -17,6 +17,9 @@ class WorkersConfig:
     gpus: float | str = setting("auto", "GPUs a worker; auto: 1 on a cluster with GPUs, else 0")
     cpus: int | str = setting("auto", "CPU cores a worker; auto: an equal share of the cluster's")
     batch_size: int | str = setting("auto", "images a forward pass; auto: by the device's memory")
+    memory_gb: float | str = setting(
+        "auto", "memory that a worker has for networks; auto: its GPU's, or its share of the node's"
+    )
 
 
 @dataclass
@@ -52,6 +55,8 @@ def check_workers_and_limits(workers: WorkersConfig, limits: LimitsConfig) -> No
     number_or_auto(workers.gpus, "workers.gpus", least=0)
     number_or_auto(workers.cpus, "workers.cpus", least=1)
     number_or_auto(workers.batch_size, "workers.batch_size", least=1)
+    memory_gb = number_or_auto(workers.memory_gb, "workers.memory_gb", least=0)
+    require_in_range(("workers.memory_gb", memory_gb or 0.0, 0.0, 2.0**20))
 
 
 def number_or_auto(value: float | str, name: str, least: float) -> float | None:

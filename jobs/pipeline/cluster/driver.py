@@ -140,6 +140,7 @@ class Driver:
         for worker in self.workers:
             if not worker.is_released:
                 ray.kill(worker.actor)
+        self._inputs.forget()
         self._stop.is_heeded = False
         begun = sum(len(worker.shards) for worker in self.workers)
         if self._stop.reason and (begun or self._shards):

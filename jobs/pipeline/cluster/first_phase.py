@@ -88,6 +88,11 @@ class FirstPhase:
             del self._stored[number]
             self._waiting.append(number)
 
+    def forget(self) -> None:
+        """Nobody needs it any longer: the object store has its room for others."""
+        self._stored.clear()
+        self._shared = None
+
     def _named(self, number: int) -> str:
         """As messages name it: by its setting."""
         return f"{self._job.inputs_setting}={redact(self.url(number))}"

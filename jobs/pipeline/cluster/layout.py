@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
@@ -62,8 +63,13 @@ def why_impossible(layout: Layout, nodes: list[dict[str, float]]) -> str | None:
     return f"{settings}: no node has as much for a worker; there is {' and '.join(there)}"
 
 
+def alive_nodes() -> list[dict[str, Any]]:
+    """What Ray says of each node of the cluster that was joined."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
 def _nodes() -> list[dict[str, float]]:
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [node["Resources"] for node in alive_nodes()]
 
 
 def layout_for(config: WorkersConfig, nodes: list[dict[str, float]], n_shards: int) -> Layout:

@@ -21,9 +21,14 @@ LINE_SECONDS = 5.0
 class Progress:
     """Shows shards, samples, samples a second, errors and the time left. A context manager."""
 
-    def __init__(self, n_shards: int, verb: str = "scoring") -> None:
-        """Progress through `n_shards`; `verb` says what is done to them."""
-        self._verb = verb
+    def __init__(self, n_shards: int, verb: str = "scoring", title: str = "") -> None:
+        """Progress through `n_shards`.
+
+        Args:
+            verb: what is done to them.
+            title: of this pass among others, as in "pass 2 of 2: hpsv3".
+        """
+        self._verb, self._title = verb, title
         self._n_shards = n_shards
         self._began: float | None = None
         self._last_line = time.monotonic()
@@ -33,7 +38,9 @@ class Progress:
     def __enter__(self) -> Progress:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task(self._verb, total=self._n_shards, detail="starting")
+            self._task = self._bar.add_task(
+                self._title or self._verb, total=self._n_shards, detail="starting"
+            )
         return self
 
     def __exit__(
@@ -61,6 +68,7 @@ class Progress:
         self._standing = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "doing": self._verb,
+            "pass": self._title or None,
             "seconds": round(seconds, 1),
             "n_shards": self._n_shards,
             "n_shards_done": standing.n_shards_done,

@@ -5,21 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
-from jobs.pipeline.cluster.driver import Driver
-from jobs.pipeline.cluster.enough import Asking, Enough
+from jobs.pipeline.cluster.enough import Enough
 from jobs.pipeline.cluster.joining import joined_cluster
-from jobs.pipeline.cluster.kept_workers import kept_workers
 from jobs.pipeline.cluster.layout import layout_of_cluster, require_possible
-from jobs.pipeline.cluster.progress import Progress
-from jobs.pipeline.cluster.series import Series
-from jobs.pipeline.cluster.shard_job import ShardJob
-from jobs.pipeline.cluster.standing import Watcher
+from jobs.pipeline.cluster.passes import Drive, Pass
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.command.messages import messages_about
 from jobs.pipeline.errors import CallError, Incomplete, StorageError
@@ -27,7 +22,7 @@ from jobs.pipeline.run.directory import RunDirectory
 from jobs.pipeline.run.early import EARLY
 from jobs.pipeline.run.lease import Lease
 from jobs.pipeline.run.record import RunRecord
-from jobs.pipeline.run.reports import Warned, fewest_kinds, merged
+from jobs.pipeline.run.reports import Warned
 from jobs.pipeline.run.shard import Shard
 from jobs.pipeline.storage.redaction import redact
 
@@ -36,11 +31,14 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class Task(ShardJob, Protocol[Result]):
-    """A shard job with what it means to it that a run is begun, gone on with and done."""
+class Task(Protocol[Result]):
+    """Shard jobs over the same shards, and what it means to them that a run is begun, gone on with
+    and done."""
 
     verb: str
     """What is done to shards, for the progress."""
+    participle: str
+    """What becomes of a shard, as in `scored`."""
     shards: Sequence[Shard]
     left: Sequence[tuple[Shard, str]]
     """Shards that this call has to leave as they are, each with why; known once it has begun."""
@@ -64,6 +62,13 @@ class Task(ShardJob, Protocol[Result]):
         Raises:
             CallError: the run was made from other inputs.
         """
+
+    def passes(self) -> Sequence[Pass]:
+        """What is done to the shards, one after the other; at least one, once it is known what is
+        to do."""
+
+    def is_begun(self, shards: Sequence[Shard]) -> bool:
+        """Whether one of these shards, which are to do, is done in part."""
 
     def described(self) -> Mapping[str, Any]:
         """What `run.json` says of it, as far as it is known by now."""
@@ -133,7 +138,7 @@ def run_shard_job(
         if may_go_on:
             if not to_do:
                 return _finished(task, run, record)
-            if enough is not None and enough.is_enough():
+            if enough is not None and _is_enough(task, to_do, enough):
                 return _early(task, run, record, enough, len(to_do))
             record.write("running")
         try:
@@ -147,9 +152,10 @@ def run_shard_job(
                     # Not before that is known: what the record says is trusted.
                     record.write("running", **task.described())
                     may_go_on = True
-                    if enough is not None and enough.is_enough():
+                    if enough is not None and _is_enough(task, to_do, enough):
                         return _early(task, run, record, enough, len(to_do))
-                return _driven(task, run, to_do, workers, limits, stop, record, lease, enough)
+                drive = Drive(run, task.verb, workers, limits, stop, lease, enough)
+                return _driven(task, run, to_do, record, drive)
         except CallError:
             if may_go_on:
                 record.write("stopped", **task.described())
@@ -162,9 +168,9 @@ def run_shard_job(
             raise Incomplete(str(error) or "interrupted") from error
 
 
-def _told(progress: Progress, enough: Enough | None) -> Mapping[str, Any]:
-    """What a heartbeat says."""
-    return {**progress.document(), **(enough.described(0) if enough is not None else {})}
+def _is_enough(task: Task[Result], to_do: Sequence[Shard], enough: Enough) -> bool:
+    """Whether what is done is done in whole, and no more is needed."""
+    return enough.is_enough() and not task.is_begun(to_do)
 
 
 def _early(
@@ -173,6 +179,7 @@ def _early(
     record: RunRecord,
     enough: Enough,
     n_not_done: int,
+    n_set_aside: int = 0,
     is_on_cluster: bool = False,
     **more: Any,
 ) -> Outcome[Result]:
@@ -180,7 +187,7 @@ def _early(
     record.write(EARLY, **task.described(), **enough.described(n_not_done), **more)
     result = task.finish(run, is_on_cluster)
     record.write(EARLY, **task.counted(result))
-    return Outcome(result, n_not_needed=n_not_done)
+    return Outcome(result, n_set_aside, n_not_needed=n_not_done)
 
 
 def _finished(task: Task[Result], run: RunDirectory, record: RunRecord) -> Outcome[Result]:
@@ -212,69 +219,41 @@ def _driven(
     task: Task[Result],
     run: RunDirectory,
     to_do: list[Shard],
-    workers: WorkersConfig,
-    limits: LimitsConfig,
-    stop: Stop,
     record: RunRecord,
-    lease: Lease,
-    enough: Enough | None,
+    drive: Drive,
 ) -> Outcome[Result]:
     """Do the shards on the cluster that was joined."""
-    if enough is not None:
-        to_do = enough.in_order(to_do)
-    kept = kept_workers()
-    of_call: dict[str, Any] = {"start_worker": kept.start, "release": kept.keep} if kept else {}
-    with (
-        Progress(len(to_do), task.verb) as progress,
-        Series(redact(run.url), len(to_do)) as series,
-        ExitStack() as stack,
-    ):
-        lease.told = partial(_told, progress, enough)
-        watchers: list[Watcher] = [progress, series]
-        asking = None
-        if enough is not None:
-            asking = stack.enter_context(Asking(enough, lambda: driver.begin_no_more()))
-            watchers.append(asking)
-        driver = Driver(
-            *(task, layout_of_cluster(workers, len(to_do)), run, to_do),
-            limits.max_shard_attempts,
-            watchers,
-            stop=stop,
-            capacity=lambda: layout_of_cluster(workers, len(to_do)).count,
-            **of_call,
-        )
-        driver.do_all()
-        if asking is not None:
-            asking.hear_last()
+    passes, enough = task.passes(), drive.enough
+    record.write("running", **task.described())
+    passed = drive.do_all(passes, to_do)
     done = time.monotonic()
     # Some worker may have committed what was set aside; and one of a driver that is dead may have
     # written over what this one's did.
     undone = task.still_to_do(run, to_do)
-    set_aside = [shard for shard in undone if shard in driver.set_aside]
-    is_enough = asking is not None and asking.is_enough and bool(undone)
+    failed = passed.set_aside()
+    set_aside = [shard for shard in undone if shard.id in failed]
+    is_enough = passed.is_enough and bool(undone)
     if len(undone) > len(set_aside) and not is_enough:
         raise Incomplete(f"{len(undone) - len(set_aside)} parts were written over by another call")
-    warnings = merged(report.warnings for report in driver.reports)
-    done_by_driver: dict[str, Any] = {
-        "n_shards_scored": len(driver.reports),
-        "n_shards_set_aside": len(set_aside),
-        "errors": fewest_kinds(driver.errors),
-        "warnings": {kind: asdict(warned) for kind, warned in warnings.items()},
-        "workers": driver.describe_workers(),
-    }
+    done_by_drivers = passed.described(len(passes))
     if is_enough and enough is not None:
+        # What the first pass set aside was not needed; what is scored has its further columns.
+        late = passed.set_aside(since=2) & {shard.id for shard in undone}
         return _early(
-            *(task, run, record, enough, len(undone)), is_on_cluster=True, **done_by_driver
+            *(task, run, record, enough, len(undone) - len(late), len(late)),
+            is_on_cluster=True,
+            **done_by_drivers,
         )
+    done_by_drivers["n_shards_set_aside"] = len(set_aside)
     _tell_of_left(task)
     result = task.finish(run, is_on_cluster=True)
     ended = time.monotonic()
-    began_shards = driver.began_shards or done
+    began_shards = passed.began_shards or done
     record.write(
         "incomplete" if set_aside or task.left else "done",
         **task.described(),
         **task.counted(result),
-        **done_by_driver,
+        **done_by_drivers,
         **(enough.described(0) if enough is not None else {}),
         timings={
             "start": round(began_shards - record.began, 3),
@@ -282,4 +261,4 @@ def _driven(
             "reduce": round(ended - done, 3),
         },
     )
-    return Outcome(result, len(set_aside), len(task.left), warnings=warnings)
+    return Outcome(result, len(set_aside), len(task.left), warnings=passed.warnings)

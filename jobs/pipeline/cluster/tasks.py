@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from jobs.pipeline.cluster.kept_workers import kept_workers
 
@@ -23,6 +24,27 @@ def run_on_cluster(function: Callable[..., Answer], *arguments: Any) -> Answer:
     does."""
     [answer] = map_on_cluster(function, [arguments])
     return answer
+
+
+def call_on_nodes(
+    function: Callable[[], Answer], node_ids: Sequence[str], seconds: float
+) -> list[Answer | None]:
+    """What `function` answers on each of these nodes, where it takes nothing of what Ray counts;
+    None of a node that does not answer within so many seconds, or on which it fails."""
+    asked = [
+        ray.remote(function)
+        .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(each, soft=False))
+        .remote()
+        for each in node_ids
+    ]
+    ended = set(ray.wait(asked, num_returns=len(asked), timeout=seconds)[0]) if asked else set()
+    answers: list[Answer | None] = []
+    for each in asked:
+        try:
+            answers.append(ray.get(each) if each in ended else None)
+        except RayError:
+            answers.append(None)
+    return answers
 
 
 def map_on_cluster(

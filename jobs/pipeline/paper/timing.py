@@ -2,7 +2,8 @@
 
 Five calls to warm up, twenty timed with the device waited for before and after, their median; with
 the parameters of all networks that are loaded, and the most memory that was in use on the device.
-What was timed on this device with these settings is kept in OUT/timings.json.
+What was timed on this device with these settings is kept in OUT/timings.json. Whatever goes wrong
+in the process of a system, a lack of memory too, is the reason of its row, and of no other.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import gc
 import io
 import logging
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,7 @@ from jobs.pipeline.results.numbers import ABSENT
 from jobs.pipeline.results.paper.tables import Figure, PaperRow
 from jobs.pipeline.run.fingerprint import MASC
 from jobs.pipeline.scoring.config import ComparatorConfig
-from masc_core.comparators import find_comparator
+from masc_core.comparators import ComparatorSettings, find_comparator
 from masc_core.comparators.settings import settings_key
 
 log = logging.getLogger(__name__)
@@ -87,8 +90,9 @@ def times(
     try:
         pair = find_pair(tree)
         notes = [
-            f"{pair.name}, on {device}; {WARM_UP} calls to warm up, median of {TIMED}",
-            "MaSC gives CP and PF, and keeps the text's embedding from the first call on",
+            f"{pair.name}, {_sizes(pair)}",
+            f"on {device}; {WARM_UP} calls to warm up, the median of {TIMED}",
+            "MaSC gives CP and PF; it and CLIP-T keep the text's embedding from the first call on",
         ]
         if None in pair.masks:
             notes.append("the pair has no masks: the whole image stands for them")
@@ -110,9 +114,8 @@ def times(
             log.info("timing %s in a process of its own", each.name)
             try:
                 timings[each.name] = in_fresh_process(asked, pair)
-            except (BrokenProcessPool, OSError, ValueError, RuntimeError, ImportError) as error:
-                reason = " ".join(str(error).split())[:300]
-                found.why_not[each.name] = f"{NOT_SCORED}: {reason}"
+            except Exception as error:  # noqa: BLE001 - strangers' packages raise what they like
+                found.why_not[each.name] = f"{NOT_SCORED}: {_reason(error)}"
                 continue
             known[each.name] = {"key": key, "timing": asdict(timings[each.name])}
             write_json(config.out, TIMINGS, known)
@@ -172,7 +175,10 @@ def _asked(system: System, config: PaperConfig) -> Asked:
     if system.kind is Kind.MASC:
         own = asdict(config.encoder)
         return Asked(system.name, own, is_masc=True)
-    settings = asdict(config.comparators.get(settings_key(system.name), ComparatorConfig()))
+    given = asdict(config.comparators.get(settings_key(system.name), ComparatorConfig()))
+    # What is not the comparator's own says where it stands in a run.
+    its_own = {each.name for each in fields(ComparatorSettings)}
+    settings = {name: value for name, value in given.items() if name in its_own}
     return Asked(system.name, settings, is_masc=False)
 
 
@@ -180,32 +186,45 @@ def in_fresh_process(asked: Asked, pair: Pair) -> Timing:
     """Time a system where nothing else has been loaded.
 
     Raises:
-        BrokenProcessPool, OSError, ValueError, RuntimeError, ImportError: it cannot be.
+        BrokenProcessPool: the process ended, as where there is too little memory.
+        Exception: whatever the system raises.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(time_pair, asked, pair).result()
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, BrokenProcessPool):
+        return "its process was ended from outside, as where memory runs out"
+    said = " ".join(str(error).split())[:300]
+    is_for_the_reader = isinstance(error, (OSError, ValueError, RuntimeError, ImportError))
+    return said if is_for_the_reader and said else f"{type(error).__name__}: {said}"
+
+
 def time_pair(asked: Asked, pair: Pair) -> Timing:
     """Load a system, and time it here."""
+    with redirect_stdout(sys.stderr):  # packages print; stdout belongs to the tables
+        return _time_pair(asked, pair)
+
+
+def _time_pair(asked: Asked, pair: Pair) -> Timing:
     import torch
 
     _quieten()
+    wait = _waiting()
     call = _masc_call(asked, pair) if asked.is_masc else _comparator_call(asked, pair)
-    is_cuda = torch.cuda.is_available()
 
     def seconds() -> float:
-        if is_cuda:
-            torch.cuda.synchronize()
+        wait()
         began = time.perf_counter()
         call()
-        if is_cuda:
-            torch.cuda.synchronize()
+        wait()
         return time.perf_counter() - began
 
     for _ in range(WARM_UP):
         seconds()
     median = statistics.median(seconds() for _ in range(TIMED))
+    gc.collect()  # what was loaded for a moment only
     # Whatever network a package has loaded, its weights are among what Python knows.
     known = gc.get_objects()
     # Not isinstance, which asks every object for its attributes.
@@ -213,8 +232,21 @@ def time_pair(asked: Asked, pair: Pair) -> Timing:
     return Timing(
         1e3 * median,
         sum(each.numel() for each in weights.values()),
-        torch.cuda.max_memory_allocated() if is_cuda else None,
+        torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
     )
+
+
+def _waiting() -> Callable[[], None]:
+    """What returns when the device has done all that it was given."""
+    import torch
+
+    from masc_core.encoder import best_device
+
+    on_device: dict[str, Callable[[], None]] = {
+        "cuda": torch.cuda.synchronize,
+        "mps": torch.mps.synchronize,
+    }
+    return on_device.get(best_device().type, lambda: None)
 
 
 def _quieten() -> None:
@@ -256,6 +288,11 @@ def _images(pair: Pair) -> list[Image.Image]:
     return [Image.open(io.BytesIO(encoded)) for encoded in pair.images]
 
 
+def _sizes(pair: Pair) -> str:
+    first, second = (f"{image.width} x {image.height}" for image in _images(pair))
+    return f"{first} pixels against {second}"
+
+
 def _masks(pair: Pair) -> list[np.ndarray]:
     shapes = [(image.height, image.width) for image in _images(pair)]
     return [
@@ -269,7 +306,10 @@ def _masks(pair: Pair) -> list[np.ndarray]:
 def _device_name() -> str:
     import torch
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
+    from masc_core.encoder import best_device
+
+    names = {"cuda": torch.cuda.get_device_name, "mps": lambda: "Apple's GPU"}
+    return names.get(best_device().type, lambda: "the CPU")()
 
 
 def _beside(timing: Timing | None) -> dict[str, str]:

@@ -61,6 +61,19 @@ class RunRecord:
         self._run.describe(self._content)
 
 
+def workers_by_pass(described: Mapping[str, Any] | None) -> list[list[Mapping[str, Any]]]:
+    """Of each pass over the shards its workers, as `run.json` has them; none where it does not say.
+
+    A sample that several passes scored is among the samples of each.
+    """
+    workers = (described or {}).get("workers")
+    passes: dict[Any, list[Mapping[str, Any]]] = {}
+    for each in workers if isinstance(workers, list) else []:
+        if isinstance(each, dict):
+            passes.setdefault(str(each.get("pass", 1)), []).append(each)
+    return list(passes.values())
+
+
 def _versions_of_installed(names: Iterable[str]) -> dict[str, str]:
     versions = {}
     for name in names:

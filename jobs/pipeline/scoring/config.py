@@ -67,3 +67,6 @@ class ComparatorConfig:
     )
     revision: str | None = setting(None, "hub branch, tag or commit; null is the default branch")
     dtype: defaults.Dtype | None = setting(None, "precision; null is the published one")
+    own_pass: bool | None = setting(
+        None, "true: scored alone, after the others; false: beside the encoder; null: by its size"
+    )

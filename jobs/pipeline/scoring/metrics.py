@@ -49,6 +49,8 @@ class Asked:
     """Why it cannot compute."""
     lacks_package: bool = False
     """Whether that is a package which is not installed."""
+    own_pass: bool | None = None
+    """What the call says of where it stands; see `placing.Need`."""
 
     @property
     def columns(self) -> frozenset[str]:
@@ -158,8 +160,13 @@ def completed(asked: Groups, found: Groups) -> dict[str, Fingerprint]:
 
 
 def uses_masks(name: str) -> bool:
-    """Whether a comparator has patch tokens and masks, as in `cp.AGGREGATOR@BACKBONE`."""
-    return "@" in name
+    """Whether a comparator has patch tokens and masks, as in `cp.AGGREGATOR@BACKBONE`, or is such
+    a backbone by itself.
+
+    >>> uses_masks("cp.recall_fg@dinov3_b"), uses_masks("dift_sdxl"), uses_masks("clip_i")
+    (True, True, False)
+    """
+    return "@" in name or any(each.endswith(f"@{name}") for each in COMPARATORS)
 
 
 def strips(name: str) -> bool:
@@ -250,7 +257,7 @@ def _comparators(
     no_spacy: str | None,
 ) -> list[Asked]:
     """Those of one class and one checkpoint are one metric, which forwards once for all."""
-    together: dict[tuple[str | None, ComparatorSettings], list[str]] = {}
+    together: dict[tuple[str | None, ComparatorSettings, bool | None], list[str]] = {}
     for name in names:
         own = comparators.get(settings_key(name), ComparatorConfig())
         settings = ComparatorSettings(
@@ -260,9 +267,9 @@ def _comparators(
         )
         if strips(name):
             settings = replace(settings, stripper=metric.stripper, spacy_model=metric.spacy_model)
-        together.setdefault((find_comparator(name), settings), []).append(name)
+        together.setdefault((find_comparator(name), settings, own.own_pass), []).append(name)
     asked = []
-    for (_, settings), own_names in together.items():
+    for (_, settings, own_pass), own_names in together.items():
         groups = tuple(own_names)
         made = None
         if no_spacy is not None and settings.stripper == "spacy":
@@ -270,7 +277,7 @@ def _comparators(
             continue
         try:
             made = make_comparators(own_names, settings)
-            asked.append(Asked(groups, made, made.fingerprint()))
+            asked.append(Asked(groups, made, made.fingerprint(), own_pass=own_pass))
         except (ImportError, OSError, ValueError) as error:
             setting = f"metric.extra={own_names[0]}" if made is None else made.source
             if isinstance(error, CheckpointError):  # begins with what was asked for

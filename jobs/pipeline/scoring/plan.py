@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Hashable
@@ -94,13 +95,20 @@ def load_scorer(
     # What matters of its warnings, weights that are missing, is an error of ours.
     transformers.utils.logging.set_verbosity_error()
     from jobs.pipeline.scoring.scorer import ShardScorer
+    from masc_core.device import release_cached_memory
 
     networks = networks or Networks()
     before = networks.take(METRICS)
     names = [plan.told_apart(metric) for metric in plan.metrics]
     metrics = [before.get(name, own) for name, own in zip(names, plan.metrics, strict=True)]
     loaded = [name in before for name in names]
-    del before  # what is not used makes room
+    unused = {own.device for name, own in before.items() if name not in names}
+    del before
+    if unused:
+        # What is not used makes room, and networks refer to themselves.
+        gc.collect()
+        for device in unused:
+            release_cached_memory(device)
     scorer = ShardScorer(replace(plan, metrics=tuple(metrics)), threads, batch_size)
     for metric, is_loaded in zip(metrics, loaded, strict=True):
         try:

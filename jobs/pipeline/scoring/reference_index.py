@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jobs.pipeline.errors import CallError, SampleError
 from jobs.pipeline.scoring.reference_digests import digests_by_concept
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,16 @@ class ReferenceIndex:
             if entry.error is not None:
                 raise SampleError(f"reference {entry.key}: {entry.error}")
         return entries
+
+
+def tell_of(index: ReferenceIndex) -> None:
+    """Warn of what is wrong with references, or suspicious."""
+    for entry in index.by_key.values():
+        if problem := entry.error or entry.warning:
+            log.warning("reference %s in %s: %s", entry.key, entry.shard, problem)
+    if made := [entry for entry in index.by_key.values() if entry.model]:
+        log.warning(
+            "%d of %d references name a model in their JSON, as generations do (the first: %s in "
+            "%s); is references= a pattern that matches shards of generations?",
+            *(len(made), len(index.by_key), made[0].key, made[0].shard),
+        )

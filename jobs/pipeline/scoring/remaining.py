@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from jobs.pipeline.run.parts import ConceptDigests, PartState
 from jobs.pipeline.run.shard import Shard
@@ -48,7 +49,7 @@ def remaining(
         state = states.get(shard.id)
         if state is None:
             lacking = everything
-        elif state.is_of(shard) and not found_concepts(state.footer.references, concepts):
+        elif is_current(state, shard, concepts):
             lacking = everything - state.columns
         elif lost := sorted(set(state.footer.groups) - set(asked)):
             why = f"it has changed, and its part has {', '.join(lost)}, not asked for by this call"
@@ -60,3 +61,14 @@ def remaining(
             to_do.append(shard)
             columns |= lacking
     return Remaining(to_do, frozenset(columns), left)
+
+
+def is_current(
+    state: PartState | None, shard: Shard, concepts: Mapping[str, ConceptDigests]
+) -> TypeGuard[PartState]:
+    """Whether a part is of the shard as it is now, so that columns may join it."""
+    return (
+        state is not None
+        and state.is_of(shard)
+        and not found_concepts(state.footer.references, concepts)
+    )

@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+from tests.parity.comparing import recorded
+from tests.parity.imagereward_reference import SMALL, SMALL_VOCABULARY, write_release
+from tests.parity.reference import fill
+
 TEXT_LENGTH = 24
 """Tokens that the small CLIP's text tower takes."""
 
@@ -144,6 +148,88 @@ def write_siglip(
         image_mean=MEAN,
         image_std=STD,
     ).save_pretrained(path)
+
+
+def write_imagereward(path: Path) -> None:
+    """ImageReward's files, by the names and shapes that the authors' class gave a small one."""
+    path.mkdir(parents=True, exist_ok=True)
+    state = {name: torch.zeros(shape) for name, shape in recorded("imagereward")["weights"].items()}
+    fill(state)
+    write_release(path, state, SMALL, SMALL_VOCABULARY)
+
+
+SDXL_WIDTHS = (16, 32, 32)
+"""Of the small U-Net's levels; attention is on the last two, as in SDXL."""
+
+
+def write_sdxl(path: Path, seed: int = 0) -> None:
+    """A pipeline of Stable Diffusion XL's parts, by diffusers' own class.
+
+    Its VAE halves the image five times, not three: what comes after then is a grid of 32 x 32.
+    """
+    from diffusers import (
+        AutoencoderKL,
+        EulerDiscreteScheduler,
+        StableDiffusionXLPipeline,
+        UNet2DConditionModel,
+    )
+
+    first, second = (_text_encoder(seed + number, number) for number in (0, 1))
+    text_width = first.config.hidden_size + second.config.hidden_size
+    n_added = 6 * 8 + second.config.projection_dim
+    vae_widths = (4, 4, 8, 8, 8, 8)
+    vae = differing(
+        lambda: AutoencoderKL(
+            block_out_channels=vae_widths,
+            down_block_types=["DownEncoderBlock2D"] * len(vae_widths),
+            up_block_types=["UpDecoderBlock2D"] * len(vae_widths),
+            layers_per_block=1,
+            norm_num_groups=2,
+            scaling_factor=1.5,  # so that images outweigh the noise
+        ),
+        seed,
+    )
+    unet = differing(
+        lambda: UNet2DConditionModel(
+            sample_size=32,
+            block_out_channels=SDXL_WIDTHS,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=(1, 1, 2),
+            attention_head_dim=(2, 2, 4),
+            norm_num_groups=4,
+            cross_attention_dim=text_width,
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=n_added,
+        ),
+        seed,
+    )
+    scheduler = EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
+    )
+    StableDiffusionXLPipeline(
+        *(vae, first, second, clip_tokenizer(), clip_tokenizer()), unet, scheduler
+    ).save_pretrained(path)
+
+
+def _text_encoder(seed: int, number: int) -> Any:
+    """The first or the second of SDXL's, of different widths; the second projects."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    tokenizer = clip_tokenizer()
+    config = CLIPTextConfig(
+        **{**TOWER, "hidden_size": (24, 48)[number]},
+        vocab_size=len(tokenizer),
+        max_position_embeddings=TEXT_LENGTH,
+        projection_dim=20,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model_class = (CLIPTextModel, CLIPTextModelWithProjection)[number]
+    return differing(lambda: model_class(config), seed)
 
 
 DINO = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from PIL import Image
 from masc_core.comparators import ComparatorSettings, make_comparators
 from masc_core.protocol import Batch, EncodedReference, Metric
 from tests.photos import Photo
+
+Note = Callable[[str, Any, Any], None]
+"""The fixture `note_difference`."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import nn
 
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators.checkpoints import TEXT_LENGTH, write_clip
-from tests.masc_core.comparators.scoring import Sample, batches, encoded, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, batches, encoded, loaded, scored
 
 pytestmark = pytest.mark.slow
 
@@ -56,12 +56,18 @@ def plain_clip(
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_both_columns_are_what_the_library_itself_gives(
-    checkpoint: Path, generations: list[Sample], references: list[Sample], size: int
+    checkpoint: Path,
+    generations: list[Sample],
+    references: list[Sample],
+    size: int,
+    note_difference: Note,
 ) -> None:
     metric = loaded("clip_i", "clip_t", path=checkpoint)
     columns = scored(metric, generations, references, size)
     clip_i, clip_t = plain_clip(checkpoint, generations, references, torch.float32)
     close = {"atol": 1e-5, "rtol": 0.0}
+    note_difference("clip_i", columns["clip_i_per_reference"], clip_i)
+    note_difference("clip_t", columns["clip_t"], clip_t)
     torch.testing.assert_close(torch.tensor(columns["clip_i_per_reference"]), clip_i, **close)
     torch.testing.assert_close(torch.tensor(columns["clip_i"]), clip_i.mean(1), **close)
     torch.testing.assert_close(torch.tensor(columns["clip_t"]), clip_t, **close)

@@ -16,7 +16,7 @@ from masc_core.comparators import ComparatorSettings, load_comparator, make_comp
 from masc_core.masks import mask_weights
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators.checkpoints import TEXT_LENGTH, write_clip
-from tests.masc_core.comparators.scoring import Sample, batches, encoded, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, batches, encoded, loaded, scored
 
 pytestmark = pytest.mark.slow
 
@@ -94,12 +94,17 @@ def plain_pools(
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_columns_are_what_the_papers_code_and_the_library_give(
-    checkpoint: Path, samples: list[Sample], references: list[Sample], size: int
+    checkpoint: Path,
+    samples: list[Sample],
+    references: list[Sample],
+    size: int,
+    note_difference: Note,
 ) -> None:
     columns = scored(loaded(*NAMES, path=checkpoint), samples, references, size)
     plain = plain_pools(checkpoint, samples)
     assert columns.keys() == {*NAMES, NOTES}
     for name in NAMES:
+        note_difference(name, columns[name], plain[name])
         assert columns[name] == pytest.approx(plain[name], abs=1e-5), name
     assert columns[NOTES] == [None] * 4
     # The pools are told apart, so that one in another's place would be seen.

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from tests.masc_core.comparators import checkpoints
-from tests.masc_core.comparators.scoring import Sample, batches, encoded, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, batches, encoded, loaded, scored
 
 pytestmark = pytest.mark.slow
 
@@ -115,12 +115,14 @@ def test_it_is_what_the_library_itself_gives(
     generations: list[Sample],
     references: list[Sample],
     size: int,
+    note_difference: Note,
 ) -> None:
     metric = loaded(case.name, path=checkpoint, dtype="float32")
     columns = scored(metric, generations, references, size)
     plain = case.plain(checkpoint, torch.float32)
     cosines = expected(plain, generations, references)
     found = torch.tensor(columns[f"{case.name}_per_reference"])
+    note_difference(case.name, found, cosines)
     torch.testing.assert_close(found, cosines, atol=1e-5, rtol=0)
     assert columns[case.name] == pytest.approx(cosines.mean(1).tolist(), abs=1e-5)
     assert columns.keys() == metric.columns.keys()

@@ -15,7 +15,7 @@ import torch
 from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import ComparatorSettings, make_comparators
 from tests.masc_core.comparators.checkpoints import narrow_dreamsim, write_dreamsim
-from tests.masc_core.comparators.scoring import Sample, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, loaded, scored
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 3])
 def test_it_is_one_minus_the_packages_distance(
-    weights: Path, generations: list[Sample], references: list[Sample], size: int
+    weights: Path,
+    generations: list[Sample],
+    references: list[Sample],
+    size: int,
+    note_difference: Note,
 ) -> None:
     from dreamsim import dreamsim
 
@@ -69,6 +73,7 @@ def test_it_is_one_minus_the_packages_distance(
             [1 - float(model(preprocess(own.image), preprocess(other.image))) for other in photos]
             for own in images
         ]
+    note_difference("dreamsim", found, expected)
     torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), atol=1e-5, rtol=0)
     assert torch.tensor(expected).std() > 0.01
 

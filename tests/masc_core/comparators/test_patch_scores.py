@@ -17,7 +17,7 @@ from torch import nn
 from masc_core.comparators import ComparatorSettings, make_comparators
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators import checkpoints
-from tests.masc_core.comparators.scoring import Sample, batches, encoded, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, batches, encoded, loaded, scored
 
 pytestmark = pytest.mark.slow
 
@@ -130,6 +130,7 @@ def test_columns_are_what_the_paper_and_the_library_give(
     generations: list[Sample],
     references: list[Sample],
     size: int,
+    note_difference: Note,
 ) -> None:
     metric = loaded(*case.names(), path=checkpoint)
     columns = scored(metric, generations, references, size)
@@ -138,6 +139,7 @@ def test_columns_are_what_the_paper_and_the_library_give(
     for aggregator, name in zip(AGGREGATORS, case.names(), strict=True):
         found = torch.tensor(columns[f"{name}_per_reference"])
         values = torch.tensor(plain[aggregator])
+        note_difference(name, found, values)
         torch.testing.assert_close(found, values, atol=1e-5, rtol=0)
         assert columns[name] == pytest.approx(values.mean(1).tolist(), abs=1e-5)
         assert values.std() > 0.005

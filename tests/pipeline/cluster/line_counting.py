@@ -49,10 +49,11 @@ class LineCounter:
 
 
 class LineCounting:
-    """Counts them. A `cluster.running.Task`."""
+    """Counts them. A `cluster.running.Task` of one pass, which it is."""
 
     verb = "counting"
     participle = "counted"
+    names: Sequence[str] = ()
     inputs_setting = "starts"
     left: Sequence[tuple[Shard, str]] = ()
 
@@ -76,6 +77,15 @@ class LineCounting:
 
     def still_to_do(self, run: RunDirectory, shards: Sequence[Shard]) -> list[Shard]:
         return still_to_do(run, shards, self._groups)
+
+    def to_do(self, run: RunDirectory, shards: Sequence[Shard]) -> list[Shard]:
+        return self.still_to_do(run, shards)
+
+    def passes(self) -> Sequence[LineCounting]:
+        return (self,)
+
+    def is_begun(self, shards: Sequence[Shard]) -> bool:
+        return False
 
     def needs_cluster(self) -> bool:
         return False

@@ -52,3 +52,10 @@ def test_lines_come_no_closer_than_a_few_seconds(
             clock.now += LINE_SECONDS / 4
             progress.show(Standing(n_shards_done=1, counts=RowCounts(ok=1), workers=TWO))
     assert len(caplog.messages) == 5
+
+
+def test_one_pass_among_several_says_which(clock: Clock) -> None:
+    for title, said in (("", None), ("pass 2 of 2: hpsv3", "pass 2 of 2: hpsv3")):
+        with Progress(8, "scoring", title) as progress:
+            progress.show(Standing(workers=TWO))
+        assert progress.document()["pass"] == said

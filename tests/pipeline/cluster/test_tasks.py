@@ -9,7 +9,7 @@ import ray
 
 from jobs.pipeline.cluster.kept_workers import kept_workers, workers_kept
 from jobs.pipeline.cluster.layout import Layout
-from jobs.pipeline.cluster.tasks import map_on_cluster, run_on_cluster
+from jobs.pipeline.cluster.tasks import call_on_nodes, map_on_cluster, run_on_cluster
 from jobs.pipeline.errors import CallError, StorageError
 
 
@@ -19,6 +19,10 @@ def share(whole: int, parts: int) -> int:
     return whole // parts
 
 
+def failing() -> int:
+    return share(1, 0)
+
+
 def elsewhere() -> int:
     return os.getpid()
 
@@ -26,6 +30,17 @@ def elsewhere() -> int:
 def test_answers_come_in_the_order_of_the_calls(joined: None) -> None:
     assert map_on_cluster(share, [(9, 3), (8, 2), (7, 7)]) == [3, 4, 1]
     assert map_on_cluster(share, []) == []
+
+
+def test_each_node_is_asked_by_itself_and_one_that_does_not_answer_costs_no_other(
+    joined: None,
+) -> None:
+    [here] = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    [pid, nothing] = call_on_nodes(elsewhere, [here, here[::-1]], 20.0)
+    assert pid not in (None, os.getpid())
+    assert nothing is None
+    assert call_on_nodes(failing, [here], 20.0) == [None]
+    assert call_on_nodes(elsewhere, [], 20.0) == []
 
 
 def test_idle_workers_that_hold_all_cores_do_not_keep_tasks_waiting(joined: None) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
+import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from transformers import AutoModel
@@ -16,6 +19,8 @@ from jobs.pipeline.scoring.config import MetricConfig
 from jobs.pipeline.scoring.plan import METRICS, ScoringPlan, SharedReferences, load_scorer
 from jobs.pipeline.scoring.reference_index import ReferenceIndex
 from masc_core.masc_scores import MascScores
+from masc_core.protocol import Kind
+from tests.comparators.mean_colour import MeanColour
 from tests.pipeline.scoring.small_scorer import SmallScorer, small_plan, small_scorer
 from tests.shards import generation, reference, write_tar
 
@@ -101,3 +106,29 @@ def test_what_is_asked_for_in_another_way_is_loaded(
     second = in_worker(small_plan(naflex_checkpoint, tmp_path / "b", metric), tmp_path, networks)
     assert second.masc is not first.masc
     assert held(networks) == [second.masc], "what nobody uses is let go"
+
+
+class Heavy(MeanColour):
+    """Notes whether the network that was there before it has been let go when it is loaded."""
+
+    name = "heavy"
+    columns: Mapping[str, Kind] = {"heavy": "float64"}
+    before: ClassVar[weakref.ref[Any]]
+    was_free: ClassVar[bool | None] = None
+
+    def load(self) -> None:
+        Heavy.was_free = Heavy.before() is None
+
+
+def test_the_networks_of_a_pass_are_gone_before_those_of_the_next_are_loaded(
+    naflex_checkpoint: Path, tmp_path: Path
+) -> None:
+    networks = Networks()
+    plan = small_plan(naflex_checkpoint, tmp_path, MetricConfig())
+    first = in_worker(pickle.loads(pickle.dumps(plan)), tmp_path, networks)  # as it comes there
+    assert figures(first)
+    Heavy.before = weakref.ref(first.encoder)
+    del first  # as a worker does
+    load_scorer(replace(plan, metrics=(Heavy(),), groups={"heavy": {}}), 2, None, networks)
+    assert Heavy.was_free
+    assert [each.name for each in held(networks)] == ["heavy"]

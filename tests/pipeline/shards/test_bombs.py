@@ -257,7 +257,8 @@ def test_a_bomb_in_a_member_is_refused_by_name_and_the_next_sample_is_read(
     outcome = read[name]["outcome"]
     assert list(outcome) == ["good", "bad", "last"]
     assert outcome["good"] == outcome["last"] == "ok"
-    assert outcome["bad"].startswith(IN_MEMBER[name])
+    # Releases of Pillow write their reasons in different cases.
+    assert outcome["bad"].lower().startswith(IN_MEMBER[name].lower())
     assert read[name]["grown"] < FLAT
 
 
