@@ -27,6 +27,7 @@ from masc_core.comparators import (
     find_comparator,
     make_comparators,
 )
+from masc_core.comparators.matching import FORMS
 from masc_core.comparators.settings import settings_key
 from masc_core.defaults import FG_THRESHOLD
 from masc_core.masc_scores import MascScores, MascSettings
@@ -158,13 +159,14 @@ def completed(asked: Groups, found: Groups) -> dict[str, Fingerprint]:
 
 
 def uses_masks(name: str) -> bool:
-    """Whether a comparator has patch tokens and masks, as in `cp.AGGREGATOR@BACKBONE`."""
-    return "@" in name
+    """Whether a comparator uses masks: patch tokens, as in `cp.AGGREGATOR@BACKBONE`, and matchers,
+    as in `MATCHER.recall`."""
+    return "@" in name or name.rpartition(".")[2] in FORMS
 
 
 def strips(name: str) -> bool:
     """Whether a comparator takes the subject out of the prompt, as in `pf.POOL.TEXT@BACKBONE`."""
-    return uses_masks(name) and name.startswith("pf.")
+    return "@" in name and name.startswith("pf.")
 
 
 def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfig]) -> None:
