@@ -3,9 +3,13 @@ matcher find next to nothing, and a score of nothing tells no right one from a w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from tests.masc_core.comparators.checkpoints import differing
 
@@ -39,3 +43,52 @@ def write_lightglue(path: Path, seed: int = 0, max_keypoints: int = -1) -> None:
         layer.final_projection.bias.zero_()
         layer.matchability.bias.fill_(2)
     model.save_pretrained(path)
+
+
+@torch.no_grad()
+def write_loftr(path: Path, seed: int = 0) -> None:
+    """LoFTR's weights under `state_dict`, as in its release."""
+    from kornia.feature import LoFTR
+
+    model = matching_loftr(seed)
+    assert isinstance(model, LoFTR)
+    torch.save({"state_dict": model.state_dict()}, path)
+
+
+@torch.no_grad()
+def matching_loftr(seed: int = 0) -> nn.Module:
+    """A LoFTR whose coarse features are what is particular to a place.
+
+    What all places have in common, which is nearly everything where weights are random, is taken
+    out of the backbone's last layer and out of the transformer's; the rest is brought to a size at
+    which a softmax over all places tells one from another.
+    """
+    from kornia.feature import LoFTR
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LoFTR(None).eval()
+        coarse = F.interpolate(torch.rand(1, 1, 16, 16), size=(128, 128), mode="bicubic")
+    picture = coarse.clamp(0, 1)
+    for layer in model.loftr_coarse.layers:
+        layer.norm2.weight.mul_(0.02)
+    last_conv, last_layer = model.backbone.layer3_outconv, model.loftr_coarse.layers[-1]
+    seen = _inputs_of(last_conv, lambda: model.backbone(picture))[0][0].flatten(1).T
+    common, weight = seen.mean(0), last_conv.weight[:, :, 0, 0]
+    weight -= torch.outer(weight @ common, common) / (common @ common)
+    weight *= 2 / (seen @ weight.T).std()
+    last_layer.norm2.weight.fill_(6)
+    last_layer.mlp[0].weight[:, weight.shape[0] :] = 0
+    both = {"image0": picture, "image1": picture}
+    features = _inputs_of(model.coarse_matching, lambda: model(both))[0][0]
+    last_layer.norm2.bias.copy_(-features.mean(0))
+    return model
+
+
+def _inputs_of(module: nn.Module, run: Callable[[], Any]) -> tuple[Any, ...]:
+    """What a module is called with, the first time."""
+    calls: list[tuple[Any, ...]] = []
+    hook = module.register_forward_pre_hook(lambda module, inputs: calls.append(inputs))
+    run()
+    hook.remove()
+    return calls[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from tests.masc_core.comparators.scoring import Sample
@@ -32,6 +34,14 @@ def plain_recall(
         begun += 1
         ended += _is_foreground(end, generation)
     return ended / begun if begun else 0.0
+
+
+def plain_masked(confidence: torch.Tensor, reference: np.ndarray) -> float:
+    """The mean confidence of the cells (Hc, Wc) that a mask (H, W) in 0 to 255 is foreground of."""
+    mask = torch.from_numpy(reference.astype(np.float32) / 255)[None, None]
+    size = (confidence.shape[0], confidence.shape[1])
+    cells = F.interpolate(mask, size=size, mode="bilinear", align_corners=False)[0, 0]
+    return float(confidence[cells > 0.5].mean())
 
 
 def _is_foreground(point: Point, mask: np.ndarray) -> bool:

@@ -17,6 +17,7 @@ from jobs.pipeline.scoring.metrics import groups_asked, metrics_asked, metrics_f
 from jobs.pipeline.scoring.plan import ScoringPlan
 from masc_core.columns import POOLS, TEXTS
 from masc_core.comparators import COMPARATORS, PUBLISHED, load_comparator, make_comparators
+from masc_core.comparators.matching import FORMS
 from masc_core.comparators.settings import settings_key
 from tests.masc_core.comparators.checkpoints import TOWER, differing
 from tests.pictures import painted
@@ -47,6 +48,8 @@ def named(pattern: str) -> list[str]:
             pattern.replace("POOL", pool).replace("TEXT", text)
             for pool, text in product(POOLS, TEXTS)
         ]
+    if "FORM" in pattern:
+        return [pattern.replace("FORM", each) for each in FORMS]
     return [pattern]
 
 
