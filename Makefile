@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims paper gpu-check launch-check image-check wheel wheel-check test-lowest docs clean
+.PHONY: help setup demo quick test lint style types quick-tests all-tests bench soak claims matchers paper gpu-check launch-check image-check wheel wheel-check test-lowest docs clean
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -77,6 +77,18 @@ image-check: $(VENV)/installed ## install as the image does, in a clean environm
 
 claims: $(VENV)/installed ## what the demo's encoder can tell apart, on concepts it has not seen
 	@$(BIN)/python -m tests.claims
+
+MATCHERS := tests/masc_core/comparators/test_loftr.py tests/masc_core/comparators/test_roma.py
+
+matchers: .venv-matchers/installed ## LoFTR and RoMa against their own code; minutes
+	MASC_COMPARATORS=1 OMP_NUM_THREADS=1 .venv-matchers/bin/python -m pytest --quiet $(MATCHERS)
+
+# What RoMa imports beyond what we have, beside what we have: its package also asks for what it trains with.
+.venv-matchers/installed: $(VENV)/installed
+	$(PYTHON) -m venv .venv-matchers
+	.venv-matchers/bin/python -m pip install --quiet --no-deps romatch==0.1.2 einops loguru opencv-python-headless
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(.venv-matchers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
+	@touch $@
 
 OUT ?= paper
 

@@ -53,6 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "cluster_address" in getattr(item, "fixturenames", ()):
             item.add_marker("services")
+        if item.get_closest_marker("comparators") and "MASC_COMPARATORS" not in os.environ:
+            item.add_marker(pytest.mark.skip(reason="takes long; `make comparators` runs it"))
     marked = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in LONG}
     items.sort(key=lambda item: [item.path not in marked[mark] for mark in LONG])
 

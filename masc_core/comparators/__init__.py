@@ -53,6 +53,8 @@ COMPARATORS: dict[str, str] = {
     "lightglue.recall": "masc_core.comparators.lightglue:lightglue",
     "loftr.recall": "masc_core.comparators.loftr:loftr",
     "loftr.masked": "masc_core.comparators.loftr:loftr",
+    "roma.recall": "masc_core.comparators.roma:roma",
+    "roma.masked": "masc_core.comparators.roma:roma",
 }
 """By the name that `metric.extra` uses, `module:callable`: imported when it is asked for, so that
 nobody pays for what others use. It is called with the names that it is asked for by, and

@@ -3,10 +3,13 @@ matcher find next to nothing, and a score of nothing tells no right one from a w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -92,3 +95,43 @@ def _inputs_of(module: nn.Module, run: Callable[[], Any]) -> tuple[Any, ...]:
     run()
     hook.remove()
     return calls[0]
+
+
+@contextmanager
+def shallow_roma(depth: int = 1) -> Iterator[None]:
+    """RoMa's DINOv2 of so many layers in place of 24: everything else of it is as it is."""
+    from romatch.models import transformer
+
+    real = transformer.vit_large
+
+    def shallow(**kwargs: Any) -> Any:
+        return transformer.dinov2.DinoVisionTransformer(
+            embed_dim=1024,
+            depth=depth,
+            num_heads=16,
+            mlp_ratio=4,
+            block_fn=partial(transformer.dinov2.Block, attn_class=transformer.MemEffAttention),
+            **kwargs,
+        )
+
+    assert callable(real)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transformer, "vit_large", shallow)
+        yield
+
+
+def write_roma(path: Path, seed: int = 0) -> None:
+    """RoMa's two files of weights, of the depth that its DINOv2 has by now."""
+    from romatch import roma_outdoor
+    from romatch.models import transformer
+    from romatch.models.matcher import RegressionMatcher
+
+    path.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(seed)
+        vit = {"img_size": 518, "patch_size": 14, "init_values": 1.0, "ffn_layer": "mlp"}
+        dinov2 = transformer.vit_large(**vit, block_chunks=0).state_dict()
+        patch.setattr(RegressionMatcher, "load_state_dict", lambda self, weights: None)
+        model = roma_outdoor("cpu", {}, dinov2, use_custom_corr=False)
+    torch.save(dinov2, path / "dinov2_vitl14_pretrain.pth")
+    torch.save(model.state_dict(), path / "roma_outdoor.pth")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -150,9 +149,7 @@ def test_both_forms_are_those_of_the_librarys_output(
 
 
 @needs_package
-@pytest.mark.skipif(
-    os.environ.get("MASC_COMPARATORS") != "1", reason="make comparators has the size as published"
-)
+@pytest.mark.comparators
 def test_they_are_at_the_size_that_is_published(
     weights: Path, model: Any, generations: list[Sample], references: list[Sample]
 ) -> None:
