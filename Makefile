@@ -78,12 +78,12 @@ image-check: $(VENV)/installed ## install as the image does, in a clean environm
 claims: $(VENV)/installed ## what the demo's encoder can tell apart, on concepts it has not seen
 	@$(BIN)/python -m tests.claims
 
-MATCHERS := tests/masc_core/comparators/test_loftr.py tests/masc_core/comparators/test_roma.py
+MATCHERS := tests/masc_core/comparators/test_loftr.py tests/masc_core/comparators/test_roma.py tests/masc_core/comparators/test_mast3r.py
 
-matchers: .venv-matchers/installed ## LoFTR and RoMa against their own code; minutes
+matchers: .venv-matchers/installed ## LoFTR, RoMa and MASt3R (MASC_MAST3R=DIR, its checkout) against their own code; minutes
 	MASC_COMPARATORS=1 OMP_NUM_THREADS=1 .venv-matchers/bin/python -m pytest --quiet $(MATCHERS)
 
-# What RoMa imports beyond what we have, beside what we have: its package also asks for what it trains with.
+# What RoMa and MASt3R import beyond what we have, beside what we have: RoMa's package also asks for what it trains with.
 .venv-matchers/installed: $(VENV)/installed
 	$(PYTHON) -m venv .venv-matchers
 	.venv-matchers/bin/python -m pip install --quiet --no-deps romatch==0.1.2 einops loguru opencv-python-headless

@@ -23,6 +23,8 @@ class ComparatorSettings:
     stripper: defaults.Stripper = "regex"
     """How the subject leaves the prompt, for those that take it out; see `strip_subject`."""
     spacy_model: str = defaults.SPACY_MODEL
+    source: str | None = None
+    """A directory with its authors' code, for one whose code is on no package index."""
 
 
 def settings_key(name: str) -> str:

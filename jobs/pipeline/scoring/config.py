@@ -67,3 +67,6 @@ class ComparatorConfig:
     )
     revision: str | None = setting(None, "hub branch, tag or commit; null is the default branch")
     dtype: defaults.Dtype | None = setting(None, "precision; null is the published one")
+    source: str | None = setting(
+        None, "its authors' code, for one whose code is on no package index: a directory"
+    )

@@ -257,6 +257,7 @@ def _comparators(
         own = comparators.get(settings_key(name), ComparatorConfig())
         settings = ComparatorSettings(
             *(own.name_or_path, own.revision, own.dtype),
+            source=own.source,
             reference_reduction=metric.reference_reduction,
             fg_threshold=metric.fg_threshold if uses_masks(name) else FG_THRESHOLD,
         )

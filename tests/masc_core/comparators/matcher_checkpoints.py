@@ -135,3 +135,30 @@ def write_roma(path: Path, seed: int = 0) -> None:
         model = roma_outdoor("cpu", {}, dinov2, use_custom_corr=False)
     torch.save(dinov2, path / "dinov2_vitl14_pretrain.pth")
     torch.save(model.state_dict(), path / "roma_outdoor.pth")
+
+
+def tiny_mast3r(seed: int = 0) -> Any:
+    """A MASt3R with small encoder and decoders; its code is importable by now."""
+    from mast3r.model import AsymmetricMASt3R
+
+    infinity = float("inf")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AsymmetricMASt3R(
+            pos_embed="RoPE100",
+            patch_embed_cls="PatchEmbedDust3R",
+            img_size=(512, 512),
+            landscape_only=False,
+            head_type="catmlp+dpt",
+            output_mode="pts3d+desc24",
+            two_confs=True,
+            enc_embed_dim=64,
+            enc_depth=2,
+            enc_num_heads=2,
+            dec_embed_dim=48,
+            dec_depth=10,
+            dec_num_heads=2,
+            depth_mode=("exp", -infinity, infinity),
+            conf_mode=("exp", 1, infinity),
+            desc_conf_mode=("exp", 0, infinity),
+        ).eval()
