@@ -76,11 +76,11 @@ DIFFERENCES = {"masked - recall, SigLIP2 B": ("masked, SigLIP2 B", "recall, SigL
 WITHOUT_DREAMSIM = """
 import sys
 from jobs.paper import main
-from masc_core.comparators import dreamsim
-dreamsim.find_spec = lambda name: None
+from masc_core.comparators import dreamsim, weight_files
+dreamsim.find_spec = weight_files.find_spec = lambda name: None
 sys.exit(main())
 """
-"""Its package, where that is installed, would download a gigabyte."""
+"""Its package, where that is installed, would download a gigabyte; those of matchers some more."""
 MASKS = [column[3:] for column in COLUMNS["mask_noise"].values() if "@" in column]
 PATCHES = 36
 OF_PAIRS = {
@@ -315,6 +315,14 @@ def test_every_row_without_a_figure_says_why(made: Made) -> None:
     assert table["DINOv3"]["why_not"].startswith("no weights: facebook/dinov3-vitl16")
     assert table["DreamSim"]["why_not"].startswith("not installed: needs the package dreamsim")
     assert made.table("mask_sources")["SAM 3"]["why_not"].startswith("no weights: facebook/sam3")
+    matchers = made.table("aggregators")
+    for name, why in (
+        ("SuperPoint + LightGlue, recall", "no weights: ETH-CVG/lightglue_superpoint"),
+        ("LoFTR, masked", "not installed: needs the package kornia"),
+        ("RoMa, recall", "not installed: needs the package romatch"),
+        ("MASt3R, masked", "not installed: needs a checkout of MASt3R"),
+    ):
+        assert matchers[name]["why_not"].startswith(why)
     row = made.table("aggregators")["masked - recall, DINOv3 B"]
     assert (row["ours"], row["published"]) == (None, 0.716)
     assert row["why_not"].startswith("no weights: facebook/dinov3-vitb16")
