@@ -38,6 +38,7 @@ class LightGlueNetwork(PretrainedNetwork, MatcherNetwork):
     """A LightGlue of transformers, with the detector in it."""
 
     published = "ETH-CVG/lightglue_superpoint"
+    keeps_float32 = True
     kind = CheckpointKind(("lightglue",), ignores_code=True)
     preprocessing = f"own size, grey, in [0, 1]; {MAX_KEYPOINTS} keypoints at most"
 

@@ -36,6 +36,8 @@ SIDE, CELL = 512, 8
 RELEASE = "loftr_outdoor.ckpt"
 """What kornia downloads under the name of `outdoor`."""
 
+N_WEIGHTS = 11_561_456
+
 PIXELS = "pixels"
 """Under which a reference's are kept: a pair's features are forty times as large."""
 
@@ -81,6 +83,11 @@ class LoftrNetwork(MatcherNetwork):
             model = LoFTR(None)
             give_weights(model, read_weights(self._file), self._file)
         self._model = model.to(self.device).eval()
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of all weights, in float32."""
+        return 4 * N_WEIGHTS
 
     @property
     def bytes_an_image(self) -> int:

@@ -49,6 +49,9 @@ TOKENS, POSITIONS = "tokens", "positions"
 CODE = ("mast3r/model.py", "dust3r/dust3r/model.py", "dust3r/croco/models/croco.py")
 """Of a checkout with its submodules."""
 
+N_WEIGHTS = 689_000_000
+"""Of the published one, about."""
+
 PAIR_BYTES = 2 * 4 * BLOCK**2 + 16 * 4 * 256 * (LONGEST_SIDE // 2) ** 2
 """Two blocks of dot products, and maps of the two heads."""
 
@@ -142,6 +145,11 @@ class Mast3rNetwork(MatcherNetwork):
         if lacking := sorted(name for name in missing if not name.startswith("dec_blocks2.")):
             raise ValueError(f"{len(lacking)} are missing, the first {lacking[0]}")
         return model
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of all weights, in float32."""
+        return 4 * N_WEIGHTS
 
     @property
     def bytes_an_image(self) -> int:

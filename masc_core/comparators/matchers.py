@@ -11,7 +11,6 @@ neighbours, which a rounding that depends on the rest of a batch would tip.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +25,8 @@ from masc_core.comparators.matching import (
     weights_in_frame,
 )
 from masc_core.comparators.network import ImageNetwork
-from masc_core.comparators.network_scores import NetworkScores, PreparedImage
-from masc_core.comparators.settings import ComparatorSettings
-from masc_core.mask_names import GIVEN
-from masc_core.protocol import NOTES, Batch, EncodedReference, Features
+from masc_core.comparators.network_scores import MaskedScores, PreparedImage
+from masc_core.protocol import Batch, EncodedReference, Features
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,19 +89,8 @@ class PreparedSide(PreparedImage):
     """bool (Hc, Wc) of a reference, the mask brought there bilinearly."""
 
 
-class MatcherScores(NetworkScores[MatcherNetwork]):
+class MatcherScores(MaskedScores[MatcherNetwork]):
     """The columns of one matcher, `NAME.recall` and `NAME.masked`. A `protocol.Metric`."""
-
-    def __init__(
-        self, names: Sequence[str], settings: ComparatorSettings, network: MatcherNetwork
-    ) -> None:
-        """Nothing is loaded before `load`; torch is not even imported."""
-        super().__init__(names, settings, network)
-        self._fg_threshold = settings.fg_threshold
-
-    def fingerprint(self) -> dict[str, Any]:
-        """See `ImageNetwork.fingerprint`."""
-        return {**super().fingerprint(), "fg_threshold": self._fg_threshold}
 
     def prepare(
         self,
@@ -121,9 +107,7 @@ class MatcherScores(NetworkScores[MatcherNetwork]):
         """
         from masc_core.masks import mask_weights
 
-        if GIVEN not in masks:
-            raise ValueError(f"{self.name}: needs a mask")
-        weights = self.network.masked_frame(masks[GIVEN], image)
+        weights = self.network.masked_frame(self.given_mask(masks), image)
         grid = self.network.cells((weights.shape[0], weights.shape[1]))
         cells = None
         if grid is not None and prompt is None:
@@ -146,13 +130,7 @@ class MatcherScores(NetworkScores[MatcherNetwork]):
             self._against(pixels, sample, against)
             for pixels, sample, against in zip(batch.pixels, batch.samples, references, strict=True)
         ]
-        values: dict[str, list[Any]] = {}
-        for name in self.names:
-            values |= self.compared(name, [each[name] for each in found])
-        values[NOTES] = [
-            _undefined(each, against) for each, against in zip(found, references, strict=True)
-        ]
-        return values
+        return self.all_compared(found, references, "cell")
 
     def _kept(self, sample: PreparedSide, features: Features) -> Features:
         cells = {} if sample.cells is None else {CELLS: sample.cells}
@@ -184,16 +162,3 @@ class MatcherScores(NetworkScores[MatcherNetwork]):
 def native_frame(mask: np.ndarray, image: Image.Image) -> torch.Tensor:
     """`MatcherNetwork.masked_frame` where matches are in the image's own pixels."""
     return weights_in_frame(mask, (image.height, image.width))
-
-
-def _undefined(
-    values: Mapping[str, Sequence[float]], references: Sequence[EncodedReference]
-) -> str | None:
-    """Why values are NaN."""
-    notes = [
-        f"{name}: reference {each.key} has no foreground cell"
-        for name, own in values.items()
-        for value, each in zip(own, references, strict=True)
-        if math.isnan(value)
-    ]
-    return "; ".join(notes) or None

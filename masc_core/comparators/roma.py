@@ -39,6 +39,9 @@ N_MATCHES, SEED = 5000, 0
 MATCHER_FILE, DINOV2_FILE = WEIGHTS = ("roma_outdoor.pth", "dinov2_vitl14_pretrain.pth")
 """What the package downloads; DINOv2 is no part of RoMa's own."""
 
+N_WEIGHTS = 111_000_000 + 304_000_000
+"""Its own and DINOv2's, about."""
+
 PIXELS = "pixels"
 """Under which a reference's are kept, 8 bits each."""
 
@@ -118,6 +121,11 @@ class RomaNetwork(MatcherNetwork):
             if hasattr(module, "amp_dtype"):
                 module.amp_dtype = dtype
         self._model.eval()
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of all weights, in float32."""
+        return 4 * N_WEIGHTS
 
     @property
     def bytes_an_image(self) -> int:
