@@ -315,14 +315,6 @@ def test_every_row_without_a_figure_says_why(made: Made) -> None:
     assert table["DINOv3"]["why_not"].startswith("no weights: facebook/dinov3-vitl16")
     assert table["DreamSim"]["why_not"].startswith("not installed: needs the package dreamsim")
     assert made.table("mask_sources")["SAM 3"]["why_not"].startswith("no weights: facebook/sam3")
-    matchers = made.table("aggregators")
-    for name, why in (
-        ("SuperPoint + LightGlue, recall", "no weights: ETH-CVG/lightglue_superpoint"),
-        ("LoFTR, masked", "not installed: needs the package kornia"),
-        ("RoMa, recall", "not installed: needs the package romatch"),
-        ("MASt3R, masked", "not installed: needs a checkout of MASt3R"),
-    ):
-        assert matchers[name]["why_not"].startswith(why)
     row = made.table("aggregators")["masked - recall, DINOv3 B"]
     assert (row["ours"], row["published"]) == (None, 0.716)
     assert row["why_not"].startswith("no weights: facebook/dinov3-vitb16")
