@@ -39,6 +39,7 @@ def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 @needs_package
+@pytest.mark.slow
 def test_an_image_is_grey_and_a_square_of_512() -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8))
     network = make_comparators([RECALL], ComparatorSettings()).network  # type: ignore[attr-defined]
@@ -207,6 +208,7 @@ def test_its_fingerprint_is_of_the_content_of_its_weights(tmp_path: Path) -> Non
 
 
 @needs_package
+@pytest.mark.slow
 def test_what_cannot_be_its_weights_is_named(tmp_path: Path) -> None:
     missing = make_comparators([RECALL], ComparatorSettings(str(tmp_path / "no.ckpt")))
     with pytest.raises(CheckpointError, match=r"no\.ckpt: no such file$"):

@@ -92,6 +92,7 @@ def test_its_fingerprint_tells_its_weights_and_not_where_they_lie(
     assert fingerprint(directory)["weights"] != own["weights"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "frame", "box"),
     [
