@@ -78,9 +78,16 @@ image-check: $(VENV)/installed ## install as the image does, in a clean environm
 claims: $(VENV)/installed ## what the demo's encoder can tell apart, on concepts it has not seen
 	@$(BIN)/python -m tests.claims
 
-comparators: $(VENV)/installed ## comparators against their authors' packages, each in an environment of its own; minutes, gigabytes
+comparators: $(VENV)/installed .venv-matchers/installed ## comparators against their authors' packages, each in an environment of its own; minutes, gigabytes; MASC_MAST3R=DIR is a checkout of MASt3R
 	@$(BIN)/python -m tests.parity
-	MASC_COMPARATORS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/masc_core/comparators
+	MASC_COMPARATORS=1 OMP_NUM_THREADS=1 .venv-matchers/bin/python -m pytest --quiet tests/masc_core/comparators
+
+# What RoMa and MASt3R import beyond what we have, beside what we have: RoMa's package also asks for what it trains with.
+.venv-matchers/installed: $(VENV)/installed
+	$(PYTHON) -m venv .venv-matchers
+	.venv-matchers/bin/python -m pip install --quiet --no-deps romatch==0.1.2 einops loguru opencv-python-headless
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(.venv-matchers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth
+	@touch $@
 
 OUT ?= paper
 

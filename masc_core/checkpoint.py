@@ -39,7 +39,7 @@ class CheckpointKind:
     """What a checkpoint has to be for whoever wants to use it."""
 
     model_types: tuple[str, ...]
-    """Its `model_type`, by its config.json, is one of these."""
+    """Its `model_type`, by its config.json, is one of these; none means that it names none."""
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What a directory has beside weights: by what it is called, files of which one is there."""
     ignores_code: bool = False
@@ -250,6 +250,8 @@ def _asks_for_code(document: Any) -> bool:
 
 
 def _model_type(config: Path, where: str, kind: CheckpointKind) -> str:
+    if not kind.model_types:
+        return ""
     try:
         model_type = json.loads(config.read_text())["model_type"]
     except (ValueError, KeyError, TypeError) as error:

@@ -58,6 +58,13 @@ COMPARATORS: dict[str, str] = {
     "pf.full.full@clip_b": "masc_core.comparators.clip_pools:ClipPools",
     "pf.fg.stripped@clip_b": "masc_core.comparators.clip_pools:ClipPools",
     "pf.fg.full@clip_b": "masc_core.comparators.clip_pools:ClipPools",
+    "lightglue.recall": "masc_core.comparators.lightglue:lightglue",
+    "loftr.recall": "masc_core.comparators.loftr:loftr",
+    "loftr.masked": "masc_core.comparators.loftr:loftr",
+    "roma.recall": "masc_core.comparators.roma:roma",
+    "roma.masked": "masc_core.comparators.roma:roma",
+    "mast3r.recall": "masc_core.comparators.mast3r:mast3r",
+    "mast3r.masked": "masc_core.comparators.mast3r:mast3r",
 }
 """By the name that `metric.extra` uses, `module:callable`: imported when it is asked for, so that
 nobody pays for what others use. It is called with the names that it is asked for by, and

@@ -29,13 +29,17 @@ class ImageNetwork(ABC):
     published_dtype: ClassVar[defaults.Dtype] = "float32"
     preprocessing: ClassVar[str]
     """What becomes of an image before the network sees it, for the fingerprint."""
+    takes_source: ClassVar[bool] = False
+    """Whether its code is in a directory that the settings name."""
 
     def __init__(self, name: str, settings: ComparatorSettings) -> None:
         """For a comparator of this name.
 
         Raises:
-            ValueError: another dtype than there is.
+            ValueError: another dtype than there is, or code for one that has its own.
         """
+        if settings.source is not None and not self.takes_source:
+            raise ValueError(f"source={settings.source}: its code comes with a package")
         self.dtype_name: defaults.Dtype = settings.dtype or self.published_dtype
         if self.dtype_name not in get_args(defaults.Dtype):
             choices = ", ".join(get_args(defaults.Dtype))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from masc_core.comparators.network import ImageNetwork
 from masc_core.comparators.settings import ComparatorSettings
-from masc_core.protocol import Kind
+from masc_core.mask_names import GIVEN
+from masc_core.protocol import NOTES, EncodedReference, Kind
 from masc_core.reduction import reduce_references
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -79,6 +82,65 @@ class NetworkScores(Generic[Network]):
             name: [reduce_references(own, self._reduction) for own in per_reference],
             f"{name}_per_reference": list(per_reference),
         }
+
+
+class MaskedScores(NetworkScores[Network]):
+    """The same of one that looks at masks: what is foreground, and what is said where none is."""
+
+    def __init__(
+        self, names: Sequence[str], settings: ComparatorSettings, network: Network
+    ) -> None:
+        """See `NetworkScores`."""
+        super().__init__(names, settings, network)
+        self._fg_threshold = settings.fg_threshold
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `ImageNetwork.fingerprint`."""
+        return {**super().fingerprint(), "fg_threshold": self._fg_threshold}
+
+    def given_mask(self, masks: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The mask that counts.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if GIVEN not in masks:
+            raise ValueError(f"{self.name}: needs a mask")
+        return masks[GIVEN]
+
+    def all_compared(
+        self,
+        found: Sequence[Mapping[str, list[float]]],
+        references: Sequence[Sequence[EncodedReference]],
+        element: str,
+    ) -> dict[str, list[Any]]:
+        """The columns of all names, and why values are NaN.
+
+        Args:
+            found: per generation and by name its values against each of its references.
+            references: per generation those.
+            element: of a reference, what none is foreground of where a value is NaN.
+        """
+        values: dict[str, list[Any]] = {}
+        for name in self.names:
+            values |= self.compared(name, [each[name] for each in found])
+        values[NOTES] = [
+            _undefined(each, against, element)
+            for each, against in zip(found, references, strict=True)
+        ]
+        return values
+
+
+def _undefined(
+    values: Mapping[str, Sequence[float]], references: Sequence[EncodedReference], element: str
+) -> str | None:
+    notes = [
+        f"{name}: reference {each.key} has no foreground {element}"
+        for name, own in values.items()
+        for value, each in zip(own, references, strict=True)
+        if math.isnan(value)
+    ]
+    return "; ".join(notes) or None
 
 
 def compared_columns(names: Iterable[str]) -> dict[str, Kind]:

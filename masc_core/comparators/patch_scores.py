@@ -7,18 +7,16 @@ brings them there. All names of one backbone are one forward pass an image.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from masc_core.aggregators import AGGREGATORS, Pair, masked_maxcos
 from masc_core.columns import AggregatedColumn, parse_columns
-from masc_core.comparators.network_scores import NetworkScores, PreparedImage
+from masc_core.comparators.network_scores import MaskedScores, PreparedImage
 from masc_core.comparators.patch_networks import Dinov3Patches, PatchNetwork, SiglipPatches
 from masc_core.comparators.settings import ComparatorSettings
-from masc_core.mask_names import GIVEN
-from masc_core.protocol import NOTES, Batch, EncodedReference, Features
+from masc_core.protocol import Batch, EncodedReference, Features
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +39,7 @@ class PreparedPatches(PreparedImage):
     """Of a reference the same of the mask blurred, by the sigma as it was written."""
 
 
-class PatchScores(NetworkScores[PatchNetwork]):
+class PatchScores(MaskedScores[PatchNetwork]):
     """The columns of one backbone. A `protocol.Metric`."""
 
     def __init__(
@@ -53,12 +51,7 @@ class PatchScores(NetworkScores[PatchNetwork]):
             ValueError: a name of no aggregator, or with an argument that is none.
         """
         super().__init__(names, settings, network)
-        self._fg_threshold = settings.fg_threshold
         self._asked = {name: _aggregated(name) for name in names}
-
-    def fingerprint(self) -> dict[str, Any]:
-        """See `ImageNetwork.fingerprint`."""
-        return {**super().fingerprint(), "fg_threshold": self._fg_threshold}
 
     def prepare(
         self,
@@ -75,9 +68,7 @@ class PatchScores(NetworkScores[PatchNetwork]):
         """
         from masc_core.masks import blurred_weights, mask_weights
 
-        if GIVEN not in masks:
-            raise ValueError(f"{self.name}: needs a mask")
-        mask, grid, patch_size = masks[GIVEN], self.network.grid, self.network.patch_size
+        mask, grid, patch_size = self.given_mask(masks), self.network.grid, self.network.patch_size
         is_reference = prompt is None
         blurs = {each.blur for each in self._asked.values() if each.blur and is_reference}
         return PreparedPatches(
@@ -100,13 +91,7 @@ class PatchScores(NetworkScores[PatchNetwork]):
             self._against(own, sample, against)
             for own, sample, against in zip(tokens, batch.samples, references, strict=True)
         ]
-        values: dict[str, list[Any]] = {}
-        for name in self.names:
-            values |= self.compared(name, [each[name] for each in found])
-        values[NOTES] = [
-            _undefined(each, against) for each, against in zip(found, references, strict=True)
-        ]
-        return values
+        return self.all_compared(found, references, "patch")
 
     def _kept(self, sample: PreparedPatches, tokens: torch.Tensor) -> Features:
         """Of a reference whose patch tokens are (N, D)."""
@@ -162,19 +147,6 @@ def _aggregate(column: AggregatedColumn, pair: Pair) -> float:
         return masked_maxcos(pair)
     arguments = () if column.blur is None else (column.blur,)
     return AGGREGATORS[column.aggregator](pair, *arguments)
-
-
-def _undefined(
-    values: Mapping[str, Sequence[float]], references: Sequence[EncodedReference]
-) -> str | None:
-    """Why values are NaN: an aggregator that weighs patches by the mask has none to weigh."""
-    notes = [
-        f"{name}: reference {each.key} has no foreground patch"
-        for name, own in values.items()
-        for value, each in zip(own, references, strict=True)
-        if math.isnan(value)
-    ]
-    return "; ".join(notes) or None
 
 
 def dinov3_b(names: Sequence[str], settings: ComparatorSettings) -> PatchScores:

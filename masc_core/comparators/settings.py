@@ -23,19 +23,23 @@ class ComparatorSettings:
     stripper: defaults.Stripper = "regex"
     """How the subject leaves the prompt, for those that take it out; see `strip_subject`."""
     spacy_model: str = defaults.SPACY_MODEL
+    source: str | None = None
+    """A directory with its authors' code, for one whose code is on no package index."""
 
 
 def settings_key(name: str) -> str:
-    """Under which name of `comparators` its settings are: its own, or that of the backbone whose
-    patch tokens it aggregates.
+    """Under which name of `comparators` its settings are: its own, that of the backbone whose
+    patch tokens it aggregates, or that of the matcher whose form it is.
 
     Example:
         >>> settings_key("clip_i"), settings_key("cp.recall_fg@dinov3_b")
         ('clip_i', 'dinov3_b')
         >>> settings_key("pf.bg.stripped@clip_b")
         'clip_b'
+        >>> settings_key("loftr.recall")
+        'loftr'
     """
-    return name.rpartition("@")[2]
+    return name.rpartition("@")[2].partition(".")[0]
 
 
 PUBLISHED = ComparatorSettings()

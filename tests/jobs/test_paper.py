@@ -77,11 +77,11 @@ DIFFERENCES = {"masked - recall, SigLIP2 B": ("masked, SigLIP2 B", "recall, SigL
 WITHOUT_DREAMSIM = """
 import sys
 from jobs.paper import main
-from masc_core.comparators import dreamsim
-dreamsim.find_spec = lambda name: None
+from masc_core.comparators import dreamsim, weight_files
+dreamsim.find_spec = weight_files.find_spec = lambda name: None
 sys.exit(main())
 """
-"""Its package, where that is installed, would download a gigabyte."""
+"""Its package, where that is installed, would download a gigabyte; those of matchers some more."""
 MASKS = [column[3:] for column in COLUMNS["mask_noise"].values() if "@" in column]
 PATCHES = 36
 OF_PAIRS = {

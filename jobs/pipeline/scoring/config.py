@@ -70,3 +70,6 @@ class ComparatorConfig:
     own_pass: bool | None = setting(
         None, "true: scored alone, after the others; false: beside the encoder; null: by its size"
     )
+    source: str | None = setting(
+        None, "its authors' code, for one whose code is on no package index: a directory"
+    )

@@ -27,6 +27,7 @@ from masc_core.comparators import (
     find_comparator,
     make_comparators,
 )
+from masc_core.comparators.matching import FORMS
 from masc_core.comparators.settings import settings_key
 from masc_core.defaults import FG_THRESHOLD
 from masc_core.masc_scores import MascScores, MascSettings
@@ -160,18 +161,19 @@ def completed(asked: Groups, found: Groups) -> dict[str, Fingerprint]:
 
 
 def uses_masks(name: str) -> bool:
-    """Whether a comparator has patch tokens and masks, as in `cp.AGGREGATOR@BACKBONE`, or is such
-    a backbone by itself.
+    """Whether a comparator uses masks: patch tokens, as in `cp.AGGREGATOR@BACKBONE`, or such a
+    backbone by itself; and matchers, as in `MATCHER.recall`.
 
     >>> uses_masks("cp.recall_fg@dinov3_b"), uses_masks("dift_sdxl"), uses_masks("clip_i")
     (True, True, False)
     """
-    return "@" in name or any(each.endswith(f"@{name}") for each in COMPARATORS)
+    is_backbone = any(each.endswith(f"@{name}") for each in COMPARATORS)
+    return "@" in name or name.rpartition(".")[2] in FORMS or is_backbone
 
 
 def strips(name: str) -> bool:
     """Whether a comparator takes the subject out of the prompt, as in `pf.POOL.TEXT@BACKBONE`."""
-    return uses_masks(name) and name.startswith("pf.")
+    return "@" in name and name.startswith("pf.")
 
 
 def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfig]) -> None:
@@ -262,6 +264,7 @@ def _comparators(
         own = comparators.get(settings_key(name), ComparatorConfig())
         settings = ComparatorSettings(
             *(own.name_or_path, own.revision, own.dtype),
+            source=own.source,
             reference_reduction=metric.reference_reduction,
             fg_threshold=metric.fg_threshold if uses_masks(name) else FG_THRESHOLD,
         )

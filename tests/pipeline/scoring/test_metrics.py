@@ -97,3 +97,32 @@ def test_a_comparator_that_cannot_strip_says_so_by_the_settings_name(tmp_path: P
     asked = metrics_asked(DEMO, metric, {"clip_b": ComparatorConfig(str(tmp_path))}, 9)
     with pytest.raises(CallError, match=r"^metric\.spacy_model=/nowhere: no such directory"):
         metrics_for(asked, {"pf.bg.full@clip_b"})
+
+
+def test_both_forms_of_a_matcher_are_one_metric_with_the_runs_threshold(tmp_path: Path) -> None:
+    pytest.importorskip("kornia")
+    (tmp_path / "loftr.ckpt").write_bytes(b"1")
+    asked = metrics_asked(
+        DEMO,
+        MetricConfig(extra=["loftr.recall", "clip_i", "loftr.masked"], fg_threshold=0.25),
+        {"loftr": ComparatorConfig(str(tmp_path / "loftr.ckpt"))},
+        max_image_pixels=9,
+    )
+    [loftr] = [each for each in asked if "loftr.recall" in each.groups]
+    assert loftr.groups == ("loftr.recall", "loftr.masked")
+    assert loftr.fingerprint["fg_threshold"] == 0.25
+    assert loftr.columns_of("loftr.masked") == {"loftr.masked", "loftr.masked_per_reference"}
+
+
+def test_code_of_its_authors_that_is_missing_is_a_package_that_is(tmp_path: Path) -> None:
+    def problem(source: str | None) -> tuple[str | None, bool]:
+        settings = {"mast3r": ComparatorConfig(source=source)}
+        *_, own = metrics_asked(DEMO, MetricConfig(extra=["mast3r.recall"]), settings, 9)
+        return own.problem, own.lacks_package
+
+    said, lacks_package = problem(None)
+    assert str(said).startswith("metric.extra=mast3r.recall: needs a checkout of MASt3R: git clone")
+    assert lacks_package
+    said, lacks_package = problem(str(tmp_path))
+    assert f"comparators.mast3r.source={tmp_path}: no mast3r/model.py there" in str(said)
+    assert not lacks_package

@@ -12,6 +12,8 @@ WITH_IMAGES = frozenset(
     {"clip_i", "dino_i", "dinov3", "siglip2_global", "am_radio", "dreamsim", "dift_sdxl"}
 )
 WITH_TEXTS = frozenset({"clip_t", "siglip2_t", "vqascore", "imagereward", "hpsv3"})
+MATCHES = frozenset({"lightglue", "loftr", "roma", "mast3r"})
+"""Matchers of images: their columns are named after them and a form, as in `loftr.recall`."""
 NO_ANSWERS = frozenset({"cp.leak"})
 """Columns that are neither: high where a reference was copied, which people are not asked about."""
 _OF_MASC = re.compile(r"(cp|pf)(@.*)?")
@@ -22,8 +24,10 @@ def aspect_of(column: str) -> str | None:
 
     >>> aspect_of("cp@dilate:5"), aspect_of("clip_t"), aspect_of("mine")
     ('cp', 'pf', None)
+    >>> aspect_of("loftr.masked")
+    'cp'
     """
-    if column in WITH_IMAGES or re.match(r"cp\b", column):
+    if column in WITH_IMAGES or column.partition(".")[0] in MATCHES or re.match(r"cp\b", column):
         return CP
     if column in WITH_TEXTS or re.match(r"pf\b", column):
         return PF
