@@ -14,7 +14,7 @@ else, are as in MaSC (arXiv 2605.22469).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,7 @@ class DiftNetwork(PretrainedNetwork, PatchNetwork):
     def _load(self) -> None:
         from diffusers import AutoencoderKL
 
+        self._configuration(AutoencoderKL, "vae", ("scaling_factor",))
         vae = self._pretrained(AutoencoderKL, subfolder="vae")
         unet = self._cut_unet()
         self._take_conditions(unet)
@@ -90,16 +91,22 @@ class DiftNetwork(PretrainedNetwork, PatchNetwork):
         """DDIM, whatever sampler the pipeline has, by how the U-Net was trained."""
         from diffusers import DDIMScheduler
 
+        return DDIMScheduler.from_config(self._configuration(DDIMScheduler, "scheduler", SCHEDULE))
+
+    def _configuration(
+        self, part_class: Any, part: str, needed: Sequence[str]
+    ) -> Mapping[str, Any]:
+        """What a part's file says.
+
+        Raises:
+            ValueError: it lacks what it has to say: the class's own default would stand for it.
+        """
         found = self.checkpoint
-        config = DDIMScheduler.load_config(
-            found.name_or_path, subfolder="scheduler", revision=found.revision
-        )
-        # What is not there would be DDIM's own default, and another noise.
-        if lacking := [name for name in SCHEDULE if name not in config]:
-            raise ValueError(
-                f"{self.name_or_path}: its scheduler_config.json has no {', '.join(lacking)}"
-            )
-        return DDIMScheduler.from_config(config)
+        config = part_class.load_config(found.name_or_path, subfolder=part, revision=found.revision)
+        if lacking := [name for name in needed if name not in config]:
+            file = part_class.config_name
+            raise ValueError(f"{self.name_or_path}: its {part}/{file} has no {', '.join(lacking)}")
+        return config
 
     def _cut_unet(self) -> Any:
         """The U-Net without what comes after the block: its sample is what that puts out."""

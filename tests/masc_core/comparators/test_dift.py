@@ -303,12 +303,20 @@ def test_parts_that_do_not_go_together_are_refused(broken: Path) -> None:
         loaded("dift_sdxl", path=broken)
 
 
-def test_a_scheduler_that_does_not_say_how_noise_was_added_is_refused(broken: Path) -> None:
-    file = broken / "scheduler" / "scheduler_config.json"
-    config = json.loads(file.read_text())
-    file.write_text(json.dumps({name: own for name, own in config.items() if "beta" not in name}))
-    reason = r"its scheduler_config\.json has no beta_start, beta_end, beta_schedule"
-    with pytest.raises(ValueError, match=f"^{broken}: {reason}$"):
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("scheduler/scheduler_config.json", ["beta_start", "beta_end", "beta_schedule"]),
+        ("vae/config.json", ["scaling_factor"]),
+    ],
+)
+def test_a_part_that_does_not_say_what_counts_is_refused(
+    broken: Path, file: str, names: list[str]
+) -> None:
+    config = json.loads((broken / file).read_text())
+    (broken / file).write_text(json.dumps({n: own for n, own in config.items() if n not in names}))
+    reason = f"^{broken}: its {file} has no {', '.join(names)}$"
+    with pytest.raises(ValueError, match=reason):
         loaded("dift_sdxl", path=broken)
 
 
