@@ -29,11 +29,7 @@ from tests.datasets.trees import (
 )
 from tests.jobs.test_agree_dreambenchplus import kd
 from tests.masc_core.comparators import checkpoints
-from tests.masc_core.comparators.preference_checkpoints import (
-    flant5_state,
-    write_clip_flant5,
-    write_hpsv3,
-)
+from tests.masc_core.comparators import preference_checkpoints as preferences
 from tests.paper_calls import RECIPES, paper
 from tests.paper_images import Libraries, compared
 from tests.photos import WHY_NOT, are_there
@@ -135,8 +131,8 @@ def made(
     checkpoints.write_radio(folder / "radio")
     checkpoints.write_siglip(folder / "siglip")
     checkpoints.write_imagereward(folder / "reward")
-    write_clip_flant5(folder / "flant5", flant5_state())
-    write_hpsv3(folder / "hpsv3")
+    preferences.write_clip_flant5(folder / "flant5", preferences.flant5_state())
+    preferences.write_hpsv3(folder / "hpsv3")
     at = dict.fromkeys(("clip_i", "clip_t", "clip_b"), "clip")
     at |= {"dino_i": "dino", "am_radio": "radio", "siglip2_b": "siglip", "imagereward": "reward"}
     at |= {"vqascore": "flant5", "hpsv3": "hpsv3"}
