@@ -35,11 +35,11 @@ from tests.paper_images import Libraries, compared
 from tests.photos import WHY_NOT, are_there
 from tests.rating_trees import RatingTree, rating_tree
 
+PREFERENCES = {"ImageReward": "imagereward", "VQAScore": "vqascore", "HPSv3": "hpsv3"}
 COLUMNS = {
     "cp": {"MaSC": "cp", "SigLIP2 global pool": "siglip2_global", "DINO-I": "dino_i"}
     | {"CLIP-I": "clip_i", "AM-RADIO": "am_radio"},
-    "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"}
-    | {"ImageReward": "imagereward", "VQAScore": "vqascore", "HPSv3": "hpsv3"},
+    "pf": {"MaSC": "pf", "CLIP-T": "clip_t", "SigLIP2 global pool": "siglip2_t"} | PREFERENCES,
     "pools": {
         f"{shown}, {text}": f"pf.{pool}.{text.partition(' ')[0]}"
         for pool, shown in (("bg", "background"), ("full", "full"), ("fg", "foreground"))
@@ -390,7 +390,7 @@ def test_run_times_are_of_each_system_that_is_there(
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["run_time"]["rows"]}
     timed = {name for name, row in rows.items() if row["ours"] is not None}
-    assert timed == {"MaSC", "CLIP-I", "DINO-I", "AM-RADIO", "CLIP-T", "ImageReward"}
+    assert timed == {"MaSC", "CLIP-I", "DINO-I", "AM-RADIO", "CLIP-T", *PREFERENCES}
     assert all(0 < rows[name]["ours"] < 10_000 for name in timed)
     assert all(rows[name]["why_not"].startswith("no weights: ") for name in ("DIFT-SDXL", "DINOv3"))
     # What was timed stands.
