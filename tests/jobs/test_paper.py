@@ -383,7 +383,8 @@ def test_run_times_are_of_each_system_that_is_there(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("masc_core.comparators.dreamsim.find_spec", lambda name: None)
+    for of in ("dreamsim", "weight_files"):  # would download
+        monkeypatch.setattr(f"masc_core.comparators.{of}.find_spec", lambda name: None)
     monkeypatch.setattr(timing, "in_fresh_process", timing.time_pair)
     words = [*made.words, f"out={made.folder}/times", "recipes=[run_time]", "--json"]
     done = paper(*words)
