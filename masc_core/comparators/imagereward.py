@@ -86,7 +86,7 @@ class ImageRewardNetwork(PromptNetwork):
         found.file(VOCABULARY)
         return found
 
-    @property
+    @cached_property
     def weights(self) -> str:
         """Of the authors' file and its configuration."""
         return self.release.identity([WEIGHTS])
