@@ -235,7 +235,8 @@ def _gather_run(
         pairs = models_of_one_run(before, config.baseline_model, config.candidate_model)
     else:
         pairs = matched_models(before, after, config.baseline_model, config.candidate_model)
-        if absolute(config.baseline) == absolute(candidate):
+        one, other = (absolute(run).rstrip("/") for run in (config.baseline, candidate))
+        if one == other and len(before) > 1:
             _require_meant(pairs, config)
     if not is_of_one_run and config.baseline_model is None and config.candidate_model is None:
         used = {name for pair in pairs for name in pair}

@@ -92,8 +92,10 @@ def needs_of(
 
 
 def are_small(needs: Sequence[Need]) -> bool:
-    """Whether no device is too small for all of them."""
-    return sum(each.weight_bytes or 0 for each in needs) <= SMALL
+    """Whether no device is too small for all of them, or it is MaSC's encoder alone, of which
+    nothing can be parted."""
+    is_masc_alone = all(each.name == MASC for each in needs)
+    return is_masc_alone or sum(each.weight_bytes or 0 for each in needs) <= SMALL
 
 
 def described_passes(passes: Sequence[Sequence[Need]]) -> list[list[dict[str, Any]]]:

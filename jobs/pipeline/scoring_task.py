@@ -18,12 +18,7 @@ from jobs.pipeline.run.inputs import digest_of, find_inputs, recorded_digests, r
 from jobs.pipeline.run.parts import ConceptDigests, PartState, Used
 from jobs.pipeline.run.record import redacted_settings
 from jobs.pipeline.run.shard import Shard, find_shards
-from jobs.pipeline.scoring.metrics import (
-    completed,
-    groups_asked,
-    metrics_asked,
-    metrics_for,
-)
+from jobs.pipeline.scoring.metrics import completed, groups_asked, metrics_asked, metrics_for
 from jobs.pipeline.scoring.placing import Need, passes_of, told
 from jobs.pipeline.scoring.plan import InputAnswer, ScoringPlan, SharedReferences
 from jobs.pipeline.scoring.reference_digests import (
@@ -141,17 +136,24 @@ class Scoring:
         self._tell_of_memory()
         to_do = self._with_references(run, to_do)
         if to_do:
-            workers, needs = self._config.workers, self.needs_of(self._metrics)
-            room = stated_memory(workers)
-            if room is None and not are_small(needs):
-                room = memory_of_worker(workers, layout_of_cluster(workers, len(to_do)))
-                if room is None and len(needs) > 1:
-                    log.warning(
-                        "the memory of the workers' devices is not known, so nothing is parted for "
-                        "its size; workers.memory_gb=GB says it"
-                    )
-            self._place(needs, room)
+            self._place_by_room(len(to_do))
         return to_do
+
+    def _place_by_room(self, n_shards: int) -> None:
+        """Part the metrics by what workers have, where that can matter."""
+        workers, needs = self._config.workers, self.needs_of(self._metrics)
+        room, is_firm = stated_memory(workers), True
+        if room is None and not are_small(needs):
+            layout = layout_of_cluster(workers, n_shards)
+            room = memory_of_worker(workers, layout)
+            # Without GPUs it is what was free when Ray came there: too little to refuse for.
+            is_firm = layout.gpus > 0
+            if room is None and len(needs) > 1:
+                log.warning(
+                    "the memory of the workers' devices is not known, so nothing is parted for "
+                    "its size; workers.memory_gb=GB says it"
+                )
+        self._place(needs, room, is_firm)
 
     def _with_references(self, run: RunDirectory, to_do: list[Shard]) -> list[Shard]:
         if not self.needs_cluster():
@@ -257,9 +259,9 @@ class Scoring:
         self._to_compute, self._passes = found.columns, ()
         return found.shards
 
-    def _place(self, needs: Sequence[Need], room: int | None) -> None:
+    def _place(self, needs: Sequence[Need], room: int | None, is_firm: bool = True) -> None:
         """Part the metrics into passes, by the bytes of a worker's memory, where they are known."""
-        placed = passes_of(needs, room)
+        placed = passes_of(needs, room, is_firm)
         needed = [[needs[n] for n in own] for own in placed]
         self._placing = {"passes": described_passes(needed), "worker_memory_bytes": room}
         self._passes = [self._pass_of([self._metrics[n] for n in own]) for own in placed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jobs.pipeline.cluster.config import WorkersConfig, number_or_auto
 from jobs.pipeline.cluster.layout import Layout, alive_nodes
@@ -34,26 +34,43 @@ def memory_of_worker(config: WorkersConfig, layout: Layout) -> int | None:
     stated = stated_memory(config)
     if stated is not None:
         return stated
-    nodes = alive_nodes()
-    if layout.gpus:
-        able = [node["NodeID"] for node in nodes if node["Resources"].get("GPU", 0) >= layout.gpus]
-        return least_of_gpus(call_on_nodes(memory_of_gpus, able, ASK_SECONDS), layout.gpus)
-    return least_of_nodes([node["Resources"] for node in nodes], layout.count)
+    nodes = [each for each in alive_nodes() if _has_room(each["Resources"], layout)]
+    resources = [each["Resources"] for each in nodes]
+    if not layout.gpus:
+        return least_of_nodes(resources, layout.count)
+    told = call_on_nodes(memory_of_gpus, [each["NodeID"] for each in nodes], ASK_SECONDS)
+    if 0 < (n_silent := told.count(None)) < len(told):
+        log.warning(
+            "%d of %d nodes do not say what memory their GPUs have: taken to be as large as the "
+            "others'; workers.memory_gb=GB says it",
+            *(n_silent, len(told)),
+        )
+    shared = [_largest(own, int(each["GPU"])) for own, each in zip(told, resources, strict=True)]
+    return least_of_gpus(shared, layout.gpus)
+
+
+def _has_room(node: Mapping[str, float], layout: Layout) -> bool:
+    """Whether a worker fits on it while it is empty."""
+    return node.get("GPU", 0) >= layout.gpus and node.get("CPU", 0) >= layout.cpus
+
+
+def _largest(sizes: Sequence[int] | None, n: int) -> Sequence[int] | None:
+    """Of the GPUs of a node those that Ray was given: the program tells of all, and a small one for
+    the screen is left out first."""
+    return None if sizes is None else sorted(sizes, reverse=True)[:n]
 
 
 def least_of_gpus(told: Sequence[Sequence[int] | None], gpus: float) -> int | None:
-    """Of the GPUs of all nodes the smallest, or of it the share that a worker has."""
+    """Of the GPUs of all nodes that say it the smallest, or of it the share that a worker has."""
     known = [n for own in told if own is not None for n in own]
-    if not known or len([own for own in told if own]) < len(told):
-        return None
     # Of several it computes on one.
-    return int(min(known) * min(gpus, 1.0))
+    return int(min(known) * min(gpus, 1.0)) if known else None
 
 
-def least_of_nodes(nodes: Sequence[dict[str, float]], n_workers: int) -> int | None:
+def least_of_nodes(nodes: Sequence[Mapping[str, float]], n_workers: int) -> int | None:
     """What was free on a node without GPUs when Ray came there, shared by the workers that come
     there too where they spread."""
-    able = [node for node in nodes if node.get("CPU", 0) >= 1 and "memory" in node]
+    able = [node for node in nodes if "memory" in node]
     if not able:
         return None
     # The object store takes what it is given, and no more than it needs of it.

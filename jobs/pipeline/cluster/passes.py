@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -65,11 +65,15 @@ class Passed:
 
     @property
     def warnings(self) -> dict[str, Warned]:
-        """What is suspicious of the shards, each as the first pass saw it that did it."""
-        reports = [report for _, driver in self.drivers for report in driver.reports]
-        first = {report.shard_id: report for report in reversed(reports)}
-        in_order = [report for report in reports if first[report.shard_id] is report]
-        return merged(report.warnings for report in in_order)
+        """What is suspicious of the shards. What several passes saw of one counts once: as by the
+        pass that saw most of it."""
+        of_shards: dict[str, dict[str, Warned]] = {}
+        for report in (report for _, driver in self.drivers for report in driver.reports):
+            known = of_shards.setdefault(report.shard_id, {})
+            for kind, warned in report.warnings.items():
+                if kind not in known or warned.n > known[kind].n:
+                    known[kind] = warned
+        return merged(of_shards.values())
 
     def described(self, n_passes: int) -> dict[str, Any]:
         """What `run.json` says of it."""
@@ -99,6 +103,8 @@ class Drive:
     stop: Stop
     lease: Lease
     enough: Enough | None
+    is_begun: Callable[[Sequence[Shard]], bool]
+    """Whether one of these shards has results, of which some are lacking."""
 
     def do_all(self, passes: Sequence[Pass], to_do: list[Shard]) -> Passed:
         """Do the passes, in order; the first no further than is enough.
@@ -107,17 +113,27 @@ class Drive:
         """
         done = Passed(is_enough=self.enough is not None and self.enough.is_enough())
         for number, each in enumerate(passes, start=1):
-            if number == 1 and done.is_enough:
-                continue
-            shards, title = to_do, ""
+            shards, title = self.shards_of(number, passes, to_do, done), ""
             if len(passes) > 1:
-                failed = done.set_aside()
-                shards = [shard for shard in each.to_do(self.run, to_do) if shard.id not in failed]
                 title = f"pass {number} of {len(passes)}: {', '.join(each.names)}"
                 log.info("%s; %d shards", title, len(shards))
             if shards:
                 self._do(each, number, title, shards, done)
         return done
+
+    def shards_of(
+        self, number: int, passes: Sequence[Pass], to_do: list[Shard], done: Passed
+    ) -> list[Shard]:
+        """What is left for a pass. Of what is enough as it is, no shard is begun; one that was
+        begun is done in whole."""
+        if number == 1:
+            return [s for s in to_do if self.is_begun([s])] if done.is_enough else to_do
+        failed = done.set_aside()
+        shards = [s for s in passes[number - 1].to_do(self.run, to_do) if s.id not in failed]
+        if done.is_enough:
+            lacking = {shard.id for shard in passes[0].to_do(self.run, shards)}
+            shards = [shard for shard in shards if shard.id not in lacking]
+        return shards
 
     def _do(self, job: Pass, number: int, title: str, shards: list[Shard], done: Passed) -> None:
         enough = self.enough if number == 1 else None
@@ -127,7 +143,7 @@ class Drive:
         of_call: dict[str, Any] = {"start_worker": kept.start, "release": kept.keep} if kept else {}
         with (
             Progress(len(shards), self.verb, title) as progress,
-            Series(redact(self.run.url), len(shards)) as series,
+            Series(redact(self.run.url), len(shards), not done.drivers) as series,
             ExitStack() as stack,
         ):
             self.lease.told = partial(_told, progress, self.enough)

@@ -154,7 +154,9 @@ def run_shard_job(
                     may_go_on = True
                     if enough is not None and _is_enough(task, to_do, enough):
                         return _early(task, run, record, enough, len(to_do))
-                drive = Drive(run, task.verb, workers, limits, stop, lease, enough)
+                drive = Drive(
+                    *(run, task.verb, workers, limits, stop, lease, enough, task.is_begun)
+                )
                 return _driven(task, run, to_do, record, drive)
         except CallError:
             if may_go_on:

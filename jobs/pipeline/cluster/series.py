@@ -30,13 +30,15 @@ OF_WORKER = ("run", "node", "worker")
 class Series:
     """The series of one run. A context manager: at its end nothing is said to be under way."""
 
-    def __init__(self, run: str, n_shards: int) -> None:
+    def __init__(self, run: str, n_shards: int, counts_samples: bool = True) -> None:
         """Nothing is exported before `show`.
 
         Args:
             run: its URL, without credentials: what tells it from others on the cluster.
             n_shards: that this call does.
+            counts_samples: whether it counts them; a further pass over the same ones does not.
         """
+        self._counts_samples = counts_samples
         self._run = {"run": run}
         self._n_shards = n_shards
         self._samples = metrics.Counter(
@@ -121,7 +123,7 @@ class Series:
         tags = {**self._run, "node": worker.place.node, "worker": str(worker.place.pid)}
         for report in new:
             for status, n in asdict(report.counts).items():
-                if n:
+                if n and self._counts_samples:
                     self._samples.inc(n, {**tags, "status": status})
             timings = report.timings
             seconds = timings.waiting + timings.scoring

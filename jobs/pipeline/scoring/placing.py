@@ -41,12 +41,13 @@ class Need:
         return f"{self.name} ({size})"
 
 
-def passes_of(needs: Sequence[Need], room: int | None) -> list[list[int]]:
+def passes_of(needs: Sequence[Need], room: int | None, is_firm: bool = True) -> list[list[int]]:
     """The passes, and of each the numbers of those needs that it answers, in their order.
 
     Args:
         room: bytes of the memory that a worker has for networks; None where that is not known, and
             nothing is parted for its size.
+        is_firm: whether what is too large for it is refused, and not tried.
 
     Raises:
         CallError: one fits nowhere, or not where it has to be.
@@ -59,11 +60,12 @@ def passes_of(needs: Sequence[Need], room: int | None) -> list[list[int]]:
             )
     first = [n for n, each in enumerate(needs) if each.is_first or each.own_pass is False]
     alone = [[n] for n, each in enumerate(needs) if each.own_pass and not each.is_first]
-    _require_room(needs, first, room)
+    _require_room(needs, first, room if is_firm else None)
     shared = [first] if first else []
     free = set(range(len(needs))) - {n for own in (first, *alone) for n in own}
     for n in sorted(free, key=lambda n: (-(needs[n].weight_bytes or 0), n)):
-        fitting = (own for own in shared if _fit(needs, [*own, n], room))
+        takes_nothing = not needs[n].weight_bytes
+        fitting = (own for own in shared if takes_nothing or _fit(needs, [*own, n], room))
         own = next(fitting, None)
         if own is None:
             shared.append([n])

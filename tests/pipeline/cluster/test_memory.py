@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.pipeline.cluster import memory
 from jobs.pipeline.cluster.config import LimitsConfig, WorkersConfig, check_workers_and_limits
 from jobs.pipeline.cluster.layout import Layout
 from jobs.pipeline.cluster.memory import (
@@ -49,8 +50,9 @@ def test_a_machine_without_the_program_says_nothing(monkeypatch: pytest.MonkeyPa
         ([[80 * GB]], 0.25, 20 * GB),
         # It computes on one of several.
         ([[80 * GB] * 4], 2.0, 80 * GB),
-        # The one that does not say may be the smallest; and there may be none yet.
-        ([[80 * GB], None], 1.0, None),
+        # Nodes that do not say are taken to be as the others; and there may be none yet.
+        ([[80 * GB], None], 1.0, 80 * GB),
+        ([None, None], 1.0, None),
         ([], 1.0, None),
     ],
 )
@@ -76,7 +78,36 @@ def test_a_worker_without_a_gpu_has_its_share_of_the_smallest_node(
 ) -> None:
     # Of which Ray means a quarter for its object store.
     nodes = [{"CPU": 8.0, "memory": 0.75 * n, "object_store_memory": 0.25 * n} for n in memories]
-    assert least_of_nodes([*nodes, {"CPU": 0.0, "memory": 1.0}], n_workers) == bytes_of_worker
+    assert least_of_nodes(nodes, n_workers) == bytes_of_worker
+
+
+def cluster_of(monkeypatch: pytest.MonkeyPatch, told: list[list[int] | None], *nodes: dict) -> None:
+    """A cluster of these nodes, by their resources, that say this of their GPUs."""
+    alive = [{"NodeID": str(n), "Resources": each} for n, each in enumerate(nodes)]
+    monkeypatch.setattr(memory, "alive_nodes", lambda: alive)
+    monkeypatch.setattr(
+        memory, "call_on_nodes", lambda _, ids, seconds: [told[int(each)] for each in ids]
+    )
+
+
+def test_nodes_on_which_no_worker_fits_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = {"CPU": 2.0, "memory": 1 * GB}, {"CPU": 16.0, "memory": 64 * GB}
+    cluster_of(monkeypatch, [], small, large)
+    # Two of eight cores go to the large one alone.
+    assert memory_of_worker(WorkersConfig(), Layout(2, 0.0, 8, None)) == 32 * GB
+    with_gpu = {"CPU": 16.0, "GPU": 1.0}
+    cluster_of(monkeypatch, [None, [24 * GB, 2 * GB], None], small, with_gpu, large)
+    # Ray was given one of its two GPUs: not the one of the screen.
+    assert memory_of_worker(WorkersConfig(), Layout(1, 1.0, 1, None)) == 24 * GB
+
+
+def test_a_node_that_does_not_say_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_gpu = {"CPU": 16.0, "GPU": 1.0}
+    cluster_of(monkeypatch, [[24 * GB], None], with_gpu, with_gpu)
+    assert memory_of_worker(WorkersConfig(), Layout(2, 1.0, 1, None)) == 24 * GB
+    assert "1 of 2 nodes do not say what memory their GPUs have" in caplog.text
 
 
 def test_the_call_has_the_last_word() -> None:

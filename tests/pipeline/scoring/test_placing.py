@@ -57,6 +57,19 @@ def test_what_does_not_fit_beside_the_others_has_a_pass_more(names: str, passes:
     assert placed(*map(need, names.split())) == passes
 
 
+def test_what_takes_nothing_has_no_pass_of_its_own() -> None:
+    # The encoder alone is more than 0.6 of 7 GB, and no more than 0.9.
+    assert placed(need("masc"), need("unheard_of"), room=7 * GB) == ["masc unheard_of"]
+    assert placed(need("masc"), need("clip_i"), room=7 * GB) == ["masc", "clip_i"]
+
+
+def test_what_is_too_large_for_a_room_that_is_a_guess_is_tried_by_itself() -> None:
+    needs = [need("masc"), need("hpsv3"), need("clip_i")]
+    assert passes_of(needs, 12 * GB, is_firm=False) == [[0, 2], [1]]
+    with pytest.raises(CallError):
+        passes_of(needs, 12 * GB)
+
+
 def test_a_bound_belongs_to_what_fits() -> None:
     # 4.5 + 0.6 = 5.1 is 0.6 of 8.5.
     assert placed(need("masc"), need("clip_i"), room=round(8.5 * GB)) == ["masc clip_i"]
