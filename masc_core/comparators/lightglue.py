@@ -49,6 +49,8 @@ class LightGlueNetwork(PretrainedNetwork, MatcherNetwork):
         if not isinstance(model.keypoint_detector, SuperPointForKeypointDetection):
             found = type(model.keypoint_detector).__name__
             raise ValueError(f"{self.name_or_path}: its keypoints are {found}'s, not SuperPoint's")
+        # A number in the checkpoint's configuration would win over ours where it is smaller.
+        model.keypoint_detector.keypoint_decoder.max_keypoints = -1
         self._model = model.to(self.device).eval()
 
     @property

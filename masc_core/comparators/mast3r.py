@@ -55,6 +55,9 @@ N_WEIGHTS = 689_000_000
 PAIR_BYTES = 2 * 4 * BLOCK**2 + 16 * 4 * 256 * (LONGEST_SIDE // 2) ** 2
 """Two blocks of dot products, and maps of the two heads."""
 
+SECOND_DECODER = "dec_blocks2."
+"""Begins the names of its weights."""
+
 
 class Mast3rNetwork(MatcherNetwork):
     """MASt3R as a checkout has it."""
@@ -141,8 +144,10 @@ class Mast3rNetwork(MatcherNetwork):
         model = model_class.from_pretrained(str(self._file))
         kept = torch.load(self._file, map_location="meta", weights_only=False, mmap=True)["model"]
         missing = model.state_dict().keys() - kept.keys()
-        # Of these the loader takes the first decoder's where there are none.
-        if lacking := sorted(name for name in missing if not name.startswith("dec_blocks2.")):
+        # The loader takes the first decoder's for the second where the file has none of that.
+        if not any(name.startswith(SECOND_DECODER) for name in kept):
+            missing = {name for name in missing if not name.startswith(SECOND_DECODER)}
+        if lacking := sorted(missing):
             raise ValueError(f"{len(lacking)} are missing, the first {lacking[0]}")
         return model
 

@@ -268,6 +268,13 @@ def test_a_file_as_its_authors_publish_it_gives_the_same(
     torch.save({"args": Namespace(model=made), "model": state}, tmp_path / "less.pth")
     with pytest.raises(CheckpointError, match=r"1 are missing, the first enc_norm\.weight"):
         loaded(RECALL, path=tmp_path / "less.pth", source=source)
+    # Of the second decoder all or nothing: the rest of it would be left at random.
+    state = model.state_dict()
+    lost = min(name for name in state if name.startswith("dec_blocks2."))
+    half = {name: own for name, own in state.items() if name != lost}
+    torch.save({"args": Namespace(model=made), "model": half}, tmp_path / "half.pth")
+    with pytest.raises(CheckpointError, match=rf"1 are missing, the first {lost}"):
+        loaded(RECALL, path=tmp_path / "half.pth", source=source)
     (tmp_path / "other.pth").write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(CheckpointError, match=r"other\.pth: no weights of MASt3R"):
         loaded(RECALL, path=tmp_path / "other.pth", source=source)
