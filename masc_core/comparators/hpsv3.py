@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError
-from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.hpsv3_question import CALL_TO_RATE, INSTRUCTION, REWARD_TOKEN
 from masc_core.comparators.network import activation_bytes
 from masc_core.comparators.prompt_scores import LargePromptNetwork, PromptScore, PromptScores
@@ -48,7 +47,8 @@ HEAD_WIDTHS = (1024, 16)
 N_OUTPUTS = 2
 """μ and sigma."""
 N_WEIGHTS = 8_292_152_882
-"""Of the published file: Qwen2-VL 7B for 151,658 tokens, and the head."""
+"""Of the published file: Qwen2-VL 7B for 151,658 tokens, its language head with it, which is not
+kept, and the head."""
 DROPOUT = 0.05
 """In training; its place among the layers is in the names of their weights."""
 N_TEXT_TOKENS = 1024
@@ -59,6 +59,8 @@ class HpsV3Network(LargePromptNetwork):
     """Qwen2-VL without its language head, and with HPSv3's."""
 
     published = "MizzenAI/HPSv3"
+    published_n_weights = N_WEIGHTS
+    weight_names = (WEIGHTS,)
     overflowing = "Qwen2-VL"
     preprocessing = f"about {N_PIXELS} pixels bicubic, sides of 28s; the backbone's image processor"
 
@@ -160,11 +162,6 @@ class HpsV3Network(LargePromptNetwork):
             reason = str(error).splitlines()[-1].strip()
             raise OSError(f"{self.name_or_path}: its {HEAD}*: {reason}") from error
         return head.eval().requires_grad_(False).to(self.device)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Of all that the file has, the language head with it, which is not kept: about."""
-        return (self.release.n_weights([WEIGHTS]) or N_WEIGHTS) * ITEM_BYTES[self.dtype_name]
 
     @property
     def bytes_an_image(self) -> int:

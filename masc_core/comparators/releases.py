@@ -190,7 +190,8 @@ class Release:
                 return None
         reason = str(not_reached.__cause__ or not_reached).strip().partition("\n")[0]
         raise NotReachedError(
-            f"{self.name_or_path}: {name} is not cached here, and the hub cannot be reached: {reason}"
+            f"{self.name_or_path}: {name} is not cached here, and the hub cannot be reached: "
+            f"{reason}"
         ) from not_reached
 
 

@@ -21,7 +21,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import PROCESSOR, CheckpointError
-from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.network import activation_bytes, mixed_precision
 from masc_core.comparators.prompt_scores import LargePromptNetwork, PromptScore, PromptScores
 from masc_core.comparators.releases import (
@@ -81,6 +80,7 @@ class ClipFlanT5Network(LargePromptNetwork):
     """CLIP, a projector and FlanT5."""
 
     published = "zhiqiulin/clip-flant5-xxl"
+    published_n_weights = N_WEIGHTS
     overflowing = "T5"
     preprocessing = "a square of the mean colour around it, PIL's bicubic; CLIP's image processor"
 
@@ -231,11 +231,6 @@ class ClipFlanT5Network(LargePromptNetwork):
                 f"{self.tokenizer.name_or_path} has {len(self._tokenizer)} tokens"
             )
         return state[name][: len(self._tokenizer)]
-
-    @property
-    def weight_bytes(self) -> int:
-        """Of all three parts, which the release has."""
-        return (self.release.n_weights() or N_WEIGHTS) * ITEM_BYTES[self.dtype_name]
 
     @property
     def bytes_an_image(self) -> int:

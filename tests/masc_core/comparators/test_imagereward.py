@@ -89,6 +89,12 @@ def test_a_prompt_that_is_cut_says_so(release: Path, generations: list[Sample]) 
     assert far_over == pytest.approx(within, abs=1e-5)
 
 
+def test_its_memory_is_told_by_the_shapes_of_its_weights(release: Path) -> None:
+    metric = make_comparators(["imagereward"], ComparatorSettings(str(release), dtype="float16"))
+    state = torch.load(release / "ImageReward.pt", weights_only=True)
+    assert metric.weight_bytes == 2 * sum(own.numel() for own in state.values()) > 0
+
+
 def test_the_fingerprint_tells_weights_configuration_and_vocabulary(copied: Path) -> None:
     def fingerprint() -> object:
         settings = ComparatorSettings(name_or_path=str(copied))
