@@ -175,12 +175,6 @@ class HpsV3Network(LargePromptNetwork):
             self.dtype,
         )
 
-    def check_prompt(self, prompt: str) -> None:
-        """See `PromptNetwork.check_prompt`."""
-        for token in self._reserved:
-            if token in prompt:
-                raise ValueError(f"the prompt has {token}, a mark of the model's own")
-
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """Patches (Hp, Wp, P) for a grid of Hp x Wp: in the processor's order, which is by blocks.
 

@@ -38,6 +38,9 @@ CONFIG, WEIGHTS, VOCABULARY = "med_config.json", "ImageReward.pt", "vocab.txt"
 BERT = "google-bert/bert-base-uncased"
 """Where the vocabulary is, as the authors' files come without one."""
 
+BERT_TOKENS = ("[CLS]", "[MASK]", "[PAD]", "[SEP]", "[UNK]")
+"""Of the vocabulary, no words."""
+
 ADDED_TOKENS = ("[DEC]", "[ENC]")
 """By which BLIP adds to that, after its last."""
 
@@ -114,6 +117,7 @@ class ImageRewardNetwork(PromptNetwork):
         self._text = text.to(self.device, self.dtype)
         self._head = names.head(state, reads.hidden_size, where).to(self.device)
         self._tokenizer = self._load_tokenizer(reads.vocab_size)
+        self._reserved = (*BERT_TOKENS, *ADDED_TOKENS)
         self._transform = centre_crop(SIDE, SIDE, CLIP_MEAN, CLIP_STD)
 
     def _load_tokenizer(self, size: int) -> Any:

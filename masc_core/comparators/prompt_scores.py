@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
 
 class PromptNetwork(ImageNetwork):
-    """A network that sees an image and a prompt together."""
+    """A network that sees an image and a prompt together.
+
+    `_load` sets `_reserved`: what in a prompt would be read as a mark of the model's own.
+    """
 
     published_n_weights: ClassVar[int]
     """Numbers in the weights of the published one, about."""
     weight_names: ClassVar[Sequence[str]] = WEIGHTS
     """What holds its weights, the first that is there."""
+    _reserved: Sequence[str]
 
     @property
     @abstractmethod
@@ -59,6 +63,9 @@ class PromptNetwork(ImageNetwork):
             ValueError: it cannot be told from what the network itself says around a prompt. The
                 message is the reason.
         """
+        for token in self._reserved:
+            if token in prompt:
+                raise ValueError(f"the prompt has {token}, a mark of the model's own")
 
     @abstractmethod
     def judge(self, pixels: torch.Tensor, prompts: Sequence[str]) -> list[PromptScore]:

@@ -242,12 +242,6 @@ class ClipFlanT5Network(LargePromptNetwork):
         # Two inner layers of the MLP: one is the other's gate.
         return attention + activation_bytes(n_tokens, text.d_model, 2 * text.d_ff, self.dtype)
 
-    def check_prompt(self, prompt: str) -> None:
-        """See `PromptNetwork.check_prompt`."""
-        for token in self._reserved:
-            if token in prompt:
-                raise ValueError(f"the prompt has {token}, a mark of the model's own")
-
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """All of it, on a square."""
         from PIL.Image import Resampling
