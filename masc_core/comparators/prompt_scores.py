@@ -49,7 +49,7 @@ class PromptNetwork(ImageNetwork):
 
     @property
     def weight_bytes(self) -> int | None:
-        """Of all that the release has: before and after it was downloaded the same."""
+        """Of all that the release has; of the published one the same whether it is here or not."""
         if self.release.name_or_path == self.published:
             n: int | None = self.published_n_weights
         else:
