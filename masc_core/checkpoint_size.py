@@ -34,7 +34,7 @@ def n_weights(name_or_path: str, revision: str | None = None) -> int | None:
     if where.is_dir():
         return n_weights_of(_weights_in(where))
     cached = _cached(name_or_path, revision)
-    return n_weights_of(cached) if cached else _said_by_hub(name_or_path, revision)
+    return n_weights_of(cached) if cached else said_by_hub(name_or_path, revision)
 
 
 def n_weights_of(files: Iterable[Path]) -> int | None:
@@ -75,7 +75,8 @@ def _cached(name: str, revision: str | None) -> list[Path]:
     return []
 
 
-def _said_by_hub(name: str, revision: str | None) -> int | None:
+def said_by_hub(name: str, revision: str | None) -> int | None:
+    """Numbers in the weights of a hub id; None where it has no safetensors, or does not answer."""
     from huggingface_hub import HfApi
 
     with suppress(Exception):  # no answer, for whatever reason: whoever loads it will see

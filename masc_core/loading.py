@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -87,14 +88,24 @@ def _name_of_dtype() -> str:
     return "dtype" if installed_transformers() >= (4, 56) else "torch_dtype"
 
 
-def load_torch_file(file: Path, where: str) -> dict[str, torch.Tensor]:
-    """The weights that a file of `torch.save` holds, by name, on the CPU; no code of it is run.
+def load_torch_file(file: Path, where: str, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """The weights that a file of `torch.save` holds, by name; no code of it is run.
+
+    Args:
+        where: for messages.
+        device: "cpu", mapped from the file where its format allows; or "meta", shapes alone.
 
     Raises:
         OSError: it holds anything else, or is damaged.
     """
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = torch.load(
+            file,
+            map_location=device,
+            weights_only=True,
+            # Else gigabytes are read at once. Before torch 1.6 files were no zip archives.
+            mmap=is_zipfile(file),
+        )
     except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise OSError(

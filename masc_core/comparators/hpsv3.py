@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import PROCESSOR, TOKENIZERS, CheckpointError
-from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.hpsv3_question import CALL_TO_RATE, INSTRUCTION, REWARD_TOKEN
 from masc_core.comparators.network import activation_bytes
 from masc_core.comparators.prompt_scores import LargePromptNetwork, PromptScore, PromptScores
@@ -48,7 +47,8 @@ HEAD_WIDTHS = (1024, 16)
 N_OUTPUTS = 2
 """μ and sigma."""
 N_WEIGHTS = 8_292_152_882
-"""Of the published file: Qwen2-VL 7B for 151,658 tokens, and the head."""
+"""Of the published file: Qwen2-VL 7B for 151,658 tokens, its language head with it, which is not
+kept, and the head."""
 DROPOUT = 0.05
 """In training; its place among the layers is in the names of their weights."""
 N_TEXT_TOKENS = 1024
@@ -59,6 +59,8 @@ class HpsV3Network(LargePromptNetwork):
     """Qwen2-VL without its language head, and with HPSv3's."""
 
     published = "MizzenAI/HPSv3"
+    published_n_weights = N_WEIGHTS
+    weight_names = (WEIGHTS,)
     overflowing = "Qwen2-VL"
     preprocessing = f"about {N_PIXELS} pixels bicubic, sides of 28s; the backbone's image processor"
 
@@ -162,11 +164,6 @@ class HpsV3Network(LargePromptNetwork):
         return head.eval().requires_grad_(False).to(self.device)
 
     @property
-    def weight_bytes(self) -> int:
-        """Of all that the file has, the language head with it, which is not kept: about."""
-        return (self.release.n_weights([WEIGHTS]) or N_WEIGHTS) * ITEM_BYTES[self.dtype_name]
-
-    @property
     def bytes_an_image(self) -> int:
         """Of the language model, which runs when the vision tower has: image and question."""
         text = self._model.config.text_config
@@ -177,12 +174,6 @@ class HpsV3Network(LargePromptNetwork):
             2 * text.intermediate_size,
             self.dtype,
         )
-
-    def check_prompt(self, prompt: str) -> None:
-        """See `PromptNetwork.check_prompt`."""
-        for token in self._reserved:
-            if token in prompt:
-                raise ValueError(f"the prompt has {token}, a mark of the model's own")
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """Patches (Hp, Wp, P) for a grid of Hp x Wp: in the processor's order, which is by blocks.

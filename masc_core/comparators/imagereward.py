@@ -22,7 +22,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import CheckpointError
-from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.network import activation_bytes
 from masc_core.comparators.prompt_scores import PromptNetwork, PromptScore, PromptScores
 from masc_core.comparators.releases import Release, find_companion, find_release, read_weights
@@ -38,6 +37,9 @@ CONFIG, WEIGHTS, VOCABULARY = "med_config.json", "ImageReward.pt", "vocab.txt"
 
 BERT = "google-bert/bert-base-uncased"
 """Where the vocabulary is, as the authors' files come without one."""
+
+BERT_TOKENS = ("[CLS]", "[MASK]", "[PAD]", "[SEP]", "[UNK]")
+"""Of the vocabulary, no words."""
 
 ADDED_TOKENS = ("[DEC]", "[ENC]")
 """By which BLIP adds to that, after its last."""
@@ -62,6 +64,8 @@ class ImageRewardNetwork(PromptNetwork):
     """BLIP and a head."""
 
     published = "zai-org/ImageReward"
+    published_n_weights = N_WEIGHTS
+    weight_names = (WEIGHTS,)
     preprocessing = (
         f"shorter side {SIDE} bicubic, centre {SIDE}, CLIP's mean and std; {TEXT_LENGTH} tokens"
     )
@@ -74,14 +78,14 @@ class ImageRewardNetwork(PromptNetwork):
 
     @cached_property
     def release(self) -> Release:
-        """Looked up once, so that a worker loads what was found where the run was described."""
+        """See `PromptNetwork.release`."""
         found = find_release(self.name_or_path, self._revision)
         found.file(CONFIG)
         return found
 
     @cached_property
     def vocabulary(self) -> Release:
-        """Likewise."""
+        """BERT's, looked up once as well."""
         found = find_companion(self.release, BERT)
         found.file(VOCABULARY)
         return found
@@ -113,6 +117,7 @@ class ImageRewardNetwork(PromptNetwork):
         self._text = text.to(self.device, self.dtype)
         self._head = names.head(state, reads.hidden_size, where).to(self.device)
         self._tokenizer = self._load_tokenizer(reads.vocab_size)
+        self._reserved = (*BERT_TOKENS, *ADDED_TOKENS)
         self._transform = centre_crop(SIDE, SIDE, CLIP_MEAN, CLIP_STD)
 
     def _load_tokenizer(self, size: int) -> Any:
@@ -139,13 +144,6 @@ class ImageRewardNetwork(PromptNetwork):
         tokenizer.enable_truncation(TEXT_LENGTH)
         tokenizer.enable_padding(length=TEXT_LENGTH)
         return tokenizer
-
-    @property
-    def weight_bytes(self) -> int:
-        """Of both encoders; the file has float32."""
-        file = self.release.folder / WEIGHTS
-        n_weights = file.stat().st_size // ITEM_BYTES["float32"] if file.is_file() else N_WEIGHTS
-        return n_weights * ITEM_BYTES[self.dtype_name]
 
     @property
     def bytes_an_image(self) -> int:

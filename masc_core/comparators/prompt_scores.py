@@ -11,10 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from masc_core.checkpoint import require_transformers
+from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.clip import PreparedGeneration, notes_of_cut
 from masc_core.comparators.network import ImageNetwork
 from masc_core.comparators.network_scores import NetworkScores
-from masc_core.comparators.releases import Release, find_release
+from masc_core.comparators.releases import WEIGHTS, Release, find_release
 from masc_core.comparators.settings import ComparatorSettings
 from masc_core.protocol import NOTES, Batch, EncodedReference, Features
 
@@ -25,7 +26,35 @@ if TYPE_CHECKING:
 
 
 class PromptNetwork(ImageNetwork):
-    """A network that sees an image and a prompt together."""
+    """A network that sees an image and a prompt together.
+
+    `_load` sets `_reserved`: what in a prompt would be read as a mark of the model's own.
+    """
+
+    published_n_weights: ClassVar[int]
+    """Numbers in the weights of the published one, about."""
+    weight_names: ClassVar[Sequence[str]] = WEIGHTS
+    """What holds its weights, the first that is there."""
+    _reserved: Sequence[str]
+
+    @property
+    @abstractmethod
+    def release(self) -> Release:
+        """Its weights, looked up once, so that a worker loads what was found where the run was
+        described.
+
+        Raises:
+            CheckpointError: there are none, or they cannot be used.
+        """
+
+    @property
+    def weight_bytes(self) -> int | None:
+        """Of all that the release has; of the published one the same whether it is here or not."""
+        if self.release.name_or_path == self.published:
+            n: int | None = self.published_n_weights
+        else:
+            n = self.release.n_weights(self.weight_names)
+        return None if n is None else n * ITEM_BYTES[self.dtype_name]
 
     def check_prompt(self, prompt: str) -> None:
         """Called from several threads at once.
@@ -34,6 +63,9 @@ class PromptNetwork(ImageNetwork):
             ValueError: it cannot be told from what the network itself says around a prompt. The
                 message is the reason.
         """
+        for token in self._reserved:
+            if token in prompt:
+                raise ValueError(f"the prompt has {token}, a mark of the model's own")
 
     @abstractmethod
     def judge(self, pixels: torch.Tensor, prompts: Sequence[str]) -> list[PromptScore]:
@@ -62,10 +94,10 @@ class LargePromptNetwork(PromptNetwork):
 
     @cached_property
     def release(self) -> Release:
-        """Looked up once, so that a worker loads what was found where the run was described.
+        """See `PromptNetwork.release`.
 
         Raises:
-            CheckpointError: there is none, or transformers is too old.
+            CheckpointError: likewise, or transformers is too old.
         """
         require_transformers(self.name_or_path)
         return find_release(self.name_or_path, self._revision)

@@ -21,7 +21,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import PROCESSOR, CheckpointError
-from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.network import activation_bytes, mixed_precision
 from masc_core.comparators.prompt_scores import LargePromptNetwork, PromptScore, PromptScores
 from masc_core.comparators.releases import (
@@ -81,6 +80,7 @@ class ClipFlanT5Network(LargePromptNetwork):
     """CLIP, a projector and FlanT5."""
 
     published = "zhiqiulin/clip-flant5-xxl"
+    published_n_weights = N_WEIGHTS
     overflowing = "T5"
     preprocessing = "a square of the mean colour around it, PIL's bicubic; CLIP's image processor"
 
@@ -233,11 +233,6 @@ class ClipFlanT5Network(LargePromptNetwork):
         return state[name][: len(self._tokenizer)]
 
     @property
-    def weight_bytes(self) -> int:
-        """Of all three parts, which the release has."""
-        return (self.release.n_weights() or N_WEIGHTS) * ITEM_BYTES[self.dtype_name]
-
-    @property
     def bytes_an_image(self) -> int:
         """Of a layer of FlanT5's encoder: image and question; its attention is written out, with a
         bias of its own beside it."""
@@ -246,12 +241,6 @@ class ClipFlanT5Network(LargePromptNetwork):
         attention = 4 * text.num_heads * n_tokens**2 * 4
         # Two inner layers of the MLP: one is the other's gate.
         return attention + activation_bytes(n_tokens, text.d_model, 2 * text.d_ff, self.dtype)
-
-    def check_prompt(self, prompt: str) -> None:
-        """See `PromptNetwork.check_prompt`."""
-        for token in self._reserved:
-            if token in prompt:
-                raise ValueError(f"the prompt has {token}, a mark of the model's own")
 
     def prepare(self, image: Image.Image) -> torch.Tensor:
         """All of it, on a square."""

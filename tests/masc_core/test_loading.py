@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
-from masc_core.loading import load_pretrained
+from masc_core.loading import load_pretrained, load_torch_file
 
 
 @pytest.fixture
@@ -62,3 +63,19 @@ def test_a_model_is_not_to_be_trained(checkpoint: Path) -> None:
     model = load_pretrained(SiglipModel, str(checkpoint))
     assert not model.training
     assert not any(weight.requires_grad for weight in model.parameters())
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_what_torch_pickled_is_read_and_mapped_where_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_zip: bool
+) -> None:
+    file, weight = tmp_path / "weights.pt", torch.arange(12.0).reshape(3, 4)
+    torch.save({"a": weight}, file, _use_new_zipfile_serialization=is_zip)
+    mapped, load = [], torch.load
+    monkeypatch.setattr(
+        torch, "load", lambda *args, **own: mapped.append(own["mmap"]) or load(*args, **own)
+    )
+    assert load_torch_file(file, "here")["a"].tolist() == weight.tolist()
+    shape = load_torch_file(file, "here", "meta")["a"]
+    assert (shape.shape, shape.device.type) == ((3, 4), "meta")
+    assert mapped == [is_zip] * 2

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from masc_core.checkpoint import CheckpointError
 from masc_core.comparators import ComparatorSettings, load_comparator, make_comparators
@@ -20,7 +21,7 @@ from masc_core.protocol import NOTES
 from tests.masc_core.comparators.checkpoints import write_imagereward
 from tests.masc_core.comparators.scoring import Note, Sample, batches, loaded, scored
 from tests.parity.comparing import LEAST_SPREAD, TOLERANCE, largest_difference, ours, recorded
-from tests.parity.imagereward_reference import SMALL, SMALL_VOCABULARY
+from tests.parity.imagereward_reference import SMALL, SMALL_VOCABULARY, SPECIAL
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +88,24 @@ def test_a_prompt_that_is_cut_says_so(release: Path, generations: list[Sample]) 
     within, over, far_over = columns["imagereward"][1:]
     assert over == pytest.approx(within, abs=1e-5)
     assert far_over == pytest.approx(within, abs=1e-5)
+
+
+def test_a_prompt_with_a_mark_of_berts_or_blips_is_refused(release: Path) -> None:
+    metric = loaded("imagereward", path=release)
+    square = Image.new("RGB", (20, 20))
+    for mark in (*SPECIAL, "[DEC]", "[ENC]"):
+        with pytest.raises(
+            ValueError, match=rf"^the prompt has \{mark}, a mark of the model's own$"
+        ):
+            metric.prepare("", square, {}, f"a dog {mark}", None)
+    # In small letters they are read as they are spelled.
+    assert metric.prepare("", square, {}, "a dog [sep]", None).pixels.numel() > 0
+
+
+def test_its_memory_is_told_by_the_shapes_of_its_weights(release: Path) -> None:
+    metric = make_comparators(["imagereward"], ComparatorSettings(str(release), dtype="float16"))
+    state = torch.load(release / "ImageReward.pt", weights_only=True)
+    assert metric.weight_bytes == 2 * sum(own.numel() for own in state.values()) > 0
 
 
 def test_the_fingerprint_tells_weights_configuration_and_vocabulary(copied: Path) -> None:

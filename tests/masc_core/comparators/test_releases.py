@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,87 @@ def test_a_companion_lies_in_the_directory_or_where_its_name_says(tmp_path: Path
     reason = "needs none in this directory, or /nowhere/none: no such directory$"
     with pytest.raises(CheckpointError, match=f"^{release.folder}: {reason}"):
         find_companion(release, "/nowhere/none")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache on this machine; the hub itself is not reachable."""
+    return moved_hub(tmp_path / "hub", monkeypatch)
+
+
+def moved_hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return cache
+
+
+def cached_release(hub: Path, files: Path, **texts: str) -> Release:
+    """`owner/name`, whose snapshot has these files and no other."""
+    files.mkdir()
+    for name, text in texts.items():
+        (files / name.replace("__", ".")).write_text(text)
+    put_in_cache(hub, "owner/name", "a" * 40, files)
+    return find_release("owner/name")
+
+
+INDEX = json.dumps({"weight_map": {"a": "1.bin", "b": "2.bin"}})
+
+
+def test_an_index_without_its_weights_tells_no_number(hub: Path, tmp_path: Path) -> None:
+    """`find_release` fetches what is small, and an index is."""
+    found = cached_release(hub, tmp_path / "files", pytorch_model__bin__index__json=INDEX)
+    assert found.n_weights() is None
+    torch.save({"a": torch.zeros(5)}, found.folder / "1.bin")
+    assert found.n_weights() is None
+    torch.save({"b": torch.zeros(2, 3, dtype=torch.float16)}, found.folder / "2.bin")
+    assert found.n_weights() == 11  # whatever their precision
+    (found.folder / "2.bin").write_bytes(b"no weights")
+    assert found.n_weights() is None
+
+
+def test_the_hub_is_asked_for_the_number_that_is_not_here(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = {"model__safetensors__index__json": INDEX}
+    found = cached_release(hub, tmp_path / "files", **index)
+    monkeypatch.setattr(
+        "masc_core.comparators.releases.said_by_hub",
+        lambda *own: {("owner/name", "a" * 40): 7}[own],
+    )
+    assert found.n_weights() == 7
+    # Which does not count files of other names.
+    assert found.n_weights(["HPSv3.safetensors"]) is None
+    assert find_release(str(tmp_path / "files")).n_weights() is None
+
+
+def test_a_pickled_release_is_found_where_it_is_loaded(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = cached_release(hub, tmp_path / "files", config__json='{"a": 1}', model__safetensors="")
+    pickled = pickle.dumps(found)
+    assert str(hub).encode() not in pickled
+    hub.rename(tmp_path / "elsewhere")
+    moved_hub(tmp_path / "elsewhere", monkeypatch)
+    there: Release = pickle.loads(pickled)
+    assert there == found
+    assert there.read_json("config.json") == {"a": 1}
+    assert there.weight_files() == [there.folder / "model.safetensors"]
+    assert there.folder == tmp_path / "elsewhere" / "models--owner--name" / "snapshots" / ("a" * 40)
+    moved_hub(tmp_path / "empty", monkeypatch)
+    with pytest.raises(CheckpointError, match=r"^owner/name: .* neither cached here nor reachable"):
+        pickle.loads(pickled).read_json("config.json")
+
+
+def test_weights_behind_a_hub_that_cannot_be_reached_are_not_said_to_be_none(
+    hub: Path, tmp_path: Path
+) -> None:
+    found = cached_release(hub, tmp_path / "files", config__json="{}")
+    reason = r"model\.safetensors is not cached here, and the hub cannot be reached: \S.*$"
+    with pytest.raises(CheckpointError, match=f"^owner/name: {reason}") as raised:
+        found.weight_files()
+    assert "\n" not in str(raised.value)
+    (found.folder / "pytorch_model.bin").touch()
+    assert [file.name for file in found.weight_files()] == ["pytorch_model.bin"]
 
 
 @pytest.fixture
