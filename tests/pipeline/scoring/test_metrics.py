@@ -102,10 +102,14 @@ def test_a_comparator_that_cannot_strip_says_so_by_the_settings_name(tmp_path: P
 def test_both_forms_of_a_matcher_are_one_metric_with_the_runs_threshold(tmp_path: Path) -> None:
     pytest.importorskip("kornia")
     (tmp_path / "loftr.ckpt").write_bytes(b"1")
+    write_clip(tmp_path / "clip")
     asked = metrics_asked(
         DEMO,
         MetricConfig(extra=["loftr.recall", "clip_i", "loftr.masked"], fg_threshold=0.25),
-        {"loftr": ComparatorConfig(str(tmp_path / "loftr.ckpt"))},
+        {
+            "loftr": ComparatorConfig(str(tmp_path / "loftr.ckpt")),
+            "clip_i": ComparatorConfig(str(tmp_path / "clip")),
+        },
         max_image_pixels=9,
     )
     [loftr] = [each for each in asked if "loftr.recall" in each.groups]
