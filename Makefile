@@ -96,7 +96,7 @@ paper: $(VENV)/installed ## the paper's tables: make paper DATA=DIR [OUT=paper],
 	@$(BIN)/python -m jobs.paper data="$(DATA)" out="$(OUT)"
 
 wheel: $(VENV)/installed ## dist/*.whl
-	rm -rf build dist
+	rm -rf build/lib build/bdist.* dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 NEWER := 3.12 3.13
