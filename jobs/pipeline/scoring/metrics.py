@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from jobs.pipeline.errors import CallError
@@ -189,8 +190,10 @@ def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfi
         raise CallError(f"metric.masks={error}") from error
     for name in metric.extra:
         if find_comparator(name) is None and not is_column(name):
-            known = ", ".join(known_extras())
-            raise CallError(f"metric.extra={name}: no such metric; known: {known}")
+            known = known_extras()
+            near = get_close_matches(name, known, n=1, cutoff=0.75)
+            advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise CallError(f"metric.extra={name}: no such metric; {advice}")
     have_settings = dict.fromkeys(map(settings_key, COMPARATORS))
     for name in comparators:
         if name not in have_settings:

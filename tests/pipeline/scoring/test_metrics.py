@@ -37,6 +37,7 @@ def test_masc_comes_first_and_the_others_as_they_are_named() -> None:
     [
         (["tones", "tones"], r"^metric\.extra=.*: a metric is named twice"),
         (["clip_t:3"], r"^metric\.extra=clip_t:3: no such metric"),
+        (["roma.recal"], r"^metric\.extra=roma\.recal: no .*; did you mean roma\.recall\?$"),
         (["fid"], r"^metric\.extra=fid: no such metric; known: .*mean_colour, tones"),
         (["elsewhere"], r"^metric\.extra=elsewhere: No module named 'a_package_that_is_not_here'"),
     ],
