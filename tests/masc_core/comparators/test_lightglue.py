@@ -15,7 +15,7 @@ from masc_core.comparators import ComparatorSettings, make_comparators
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators.matcher_checkpoints import write_lightglue
 from tests.masc_core.comparators.matching_pairs import plain_recall, small
-from tests.masc_core.comparators.scoring import Sample, batches, encoded, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, batches, encoded, loaded, scored
 from tests.photos import Photo
 
 pytestmark = pytest.mark.slow
@@ -64,11 +64,16 @@ def plain(path: Path, reference: Sample, generation: Sample, max_keypoints: int 
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_recall_is_that_of_the_librarys_matches(
-    checkpoint: Path, generations: list[Sample], references: list[Sample], size: int
+    checkpoint: Path,
+    generations: list[Sample],
+    references: list[Sample],
+    size: int,
+    note_difference: Note,
 ) -> None:
     metric = loaded(NAME, path=checkpoint)
     columns = scored(metric, generations, references, size)
     expected = [[plain(checkpoint, r, g) for r in references] for g in generations]
+    note_difference(NAME, columns[f"{NAME}_per_reference"], expected)
     assert columns[f"{NAME}_per_reference"] == [pytest.approx(own, abs=1e-5) for own in expected]
     assert columns[NAME] == pytest.approx(np.mean(expected, axis=1).tolist(), abs=1e-5)
     assert columns.keys() == {*metric.columns, NOTES}

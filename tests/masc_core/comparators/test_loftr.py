@@ -19,7 +19,7 @@ from masc_core.comparators import ComparatorSettings, make_comparators
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators.matcher_checkpoints import write_loftr
 from tests.masc_core.comparators.matching_pairs import plain_masked, plain_recall, small
-from tests.masc_core.comparators.scoring import Sample, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, loaded, scored
 from tests.photos import Photo
 
 RECALL, MASKED = NAMES = ("loftr.recall", "loftr.masked")
@@ -132,12 +132,14 @@ def test_both_forms_are_those_of_the_librarys_output(
     generations: list[Sample],
     references: list[Sample],
     expected: torch.Tensor,
+    note_difference: Note,
 ) -> None:
     metric = loaded(*NAMES, path=weights)
     columns = scored(metric, generations, references, 2)
     assert columns.keys() == {*metric.columns, NOTES}
     for form, name in enumerate(NAMES):
         found = torch.tensor(columns[f"{name}_per_reference"])
+        note_difference(name, found, expected[..., form])
         torch.testing.assert_close(found, expected[..., form], atol=1e-5, rtol=0)
         assert columns[name] == pytest.approx(expected[..., form].mean(1).tolist(), abs=1e-5)
     assert columns[NOTES] == [None, None]

@@ -22,7 +22,7 @@ from masc_core.comparators.mast3r import CODE
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators.matcher_checkpoints import tiny_mast3r
 from tests.masc_core.comparators.matching_pairs import plain_masked, plain_recall, small
-from tests.masc_core.comparators.scoring import Sample, encoded, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, encoded, loaded, scored
 from tests.photos import Photo
 
 RECALL, MASKED = NAMES = ("mast3r.recall", "mast3r.masked")
@@ -207,6 +207,7 @@ def test_both_forms_are_those_of_the_authors_code(
     generations: list[Sample],
     references: list[Sample],
     tmp_path: Path,
+    note_difference: Note,
 ) -> None:
     rounds = torch.backends.cuda.matmul.allow_tf32
     metric = loaded(*NAMES, path=weights, source=str(authors))
@@ -220,6 +221,7 @@ def test_both_forms_are_those_of_the_authors_code(
     )
     for form, name in enumerate(NAMES):
         found = torch.tensor([own[name] for own in columns]).T
+        note_difference(name, found, expected[..., form])
         torch.testing.assert_close(found, expected[..., form], atol=1e-5, rtol=0)
     recalls = expected[..., 0].flatten().tolist()
     assert any(0 < value < 1 for value in recalls)

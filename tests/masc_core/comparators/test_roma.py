@@ -15,7 +15,7 @@ from masc_core.comparators import ComparatorSettings, make_comparators
 from masc_core.protocol import NOTES
 from tests.masc_core.comparators.matcher_checkpoints import shallow_roma, write_roma
 from tests.masc_core.comparators.matching_pairs import plain_masked, plain_recall, small
-from tests.masc_core.comparators.scoring import Sample, loaded, scored
+from tests.masc_core.comparators.scoring import Note, Sample, loaded, scored
 from tests.photos import Photo
 
 RECALL, MASKED = NAMES = ("roma.recall", "roma.masked")
@@ -129,7 +129,11 @@ def plain(model: Any, reference: Sample, generation: Sample) -> tuple[float, flo
 @needs_package
 @pytest.mark.comparators
 def test_both_forms_are_those_of_the_packages_output(
-    weights: Path, model: Any, generations: list[Sample], references: list[Sample]
+    weights: Path,
+    model: Any,
+    generations: list[Sample],
+    references: list[Sample],
+    note_difference: Note,
 ) -> None:
     metric = loaded(*NAMES, path=weights)
     columns = scored(metric, generations, references, 1)
@@ -137,6 +141,7 @@ def test_both_forms_are_those_of_the_packages_output(
     expected = torch.tensor([[plain(model, r, g) for r in references] for g in generations])
     for form, name in enumerate(NAMES):
         found = torch.tensor(columns[f"{name}_per_reference"])
+        note_difference(name, found, expected[..., form])
         torch.testing.assert_close(found, expected[..., form], atol=1e-5, rtol=0)
         assert columns[name] == pytest.approx(expected[..., form].mean(1).tolist(), abs=1e-5)
     assert ((expected > 0) & (expected < 1)).all()
