@@ -197,8 +197,9 @@ def _check_names(metric: MetricConfig, comparators: Mapping[str, ComparatorConfi
     have_settings = dict.fromkeys(map(settings_key, COMPARATORS))
     for name in comparators:
         if name not in have_settings:
-            known = ", ".join(have_settings)
-            raise CallError(f"comparators.{name}: no such comparator; known: {known}")
+            raise CallError(
+                f"comparators.{name}: no such comparator; known: {', '.join(have_settings)}"
+            )
 
 
 def _spacy_model(metric: MetricConfig) -> tuple[SpacyModel | None, str | None]:
