@@ -105,6 +105,8 @@ class Drive:
     enough: Enough | None
     is_begun: Callable[[Sequence[Shard]], bool]
     """Whether one of these shards has results, of which some are lacking."""
+    tell_incomplete: Callable[[], None]
+    """Has the record say so: from the second pass on there are rows, which lack columns."""
 
     def do_all(self, passes: Sequence[Pass], to_do: list[Shard]) -> Passed:
         """Do the passes, in order; the first no further than is enough.
@@ -117,6 +119,8 @@ class Drive:
             if len(passes) > 1:
                 title = f"pass {number} of {len(passes)}: {', '.join(each.names)}"
                 log.info("%s; %d shards", title, len(shards))
+            if shards and number > 1:
+                self.tell_incomplete()
             if shards:
                 self._do(each, number, title, shards, done)
         return done

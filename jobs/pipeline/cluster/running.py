@@ -155,7 +155,8 @@ def run_shard_job(
                     if enough is not None and _is_enough(task, to_do, enough):
                         return _early(task, run, record, enough, len(to_do))
                 drive = Drive(
-                    *(run, task.verb, workers, limits, stop, lease, enough, task.is_begun)
+                    *(run, task.verb, workers, limits, stop, lease, enough, task.is_begun),
+                    tell_incomplete=lambda: record.write("incomplete", **task.described()),
                 )
                 return _driven(task, run, to_do, record, drive)
         except CallError:
