@@ -140,7 +140,7 @@ class Drive:
         return shards
 
     def _do(self, job: Pass, number: int, title: str, shards: list[Shard], done: Passed) -> None:
-        enough = self.enough if number == 1 else None
+        enough = self.enough if number == 1 and not done.is_enough else None
         if enough is not None:
             shards = enough.in_order(shards)
         kept = kept_workers()
