@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from masc_core.checkpoint import Checkpoint
@@ -26,6 +25,7 @@ from masc_core.comparators.patch_networks import PatchNetwork
 from masc_core.comparators.patch_scores import PatchScores
 from masc_core.comparators.settings import ComparatorSettings
 from masc_core.comparators.transforms import square
+from masc_core.comparators.weight_files import require_package
 from masc_core.pipeline_checkpoint import STABLE_DIFFUSION_XL, find_pipeline
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ class DiftNetwork(PretrainedNetwork, PatchNetwork):
         Raises:
             ImportError: the package is not installed.
         """
-        if find_spec("diffusers") is None:
-            raise ImportError("needs the package diffusers: pip install 'masc-eval[dift]'")
+        require_package("diffusers", "dift")
         super().__init__(name, settings)
 
     @cached_property

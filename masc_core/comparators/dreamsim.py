@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from masc_core.checkpoint_size import ITEM_BYTES
 from masc_core.comparators.descriptors import DescriptorNetwork, DescriptorScores
 from masc_core.comparators.network import activation_bytes, mixed_precision
 from masc_core.comparators.settings import ComparatorSettings
+from masc_core.comparators.weight_files import require_package
 
 if TYPE_CHECKING:
     import torch
@@ -56,8 +56,7 @@ class DreamSimNetwork(DescriptorNetwork):
             ImportError: the package is not installed.
             ValueError: a revision, which its weights do not have.
         """
-        if find_spec("dreamsim") is None:
-            raise ImportError("needs the package dreamsim: pip install 'masc-eval[dreamsim]'")
+        require_package("dreamsim", "dreamsim")
         super().__init__(name, settings)
         if settings.revision is not None:
             raise ValueError(f"revision={settings.revision}: there are no revisions of DreamSim")

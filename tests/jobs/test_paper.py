@@ -73,8 +73,8 @@ DIFFERENCES = {"masked - recall, SigLIP2 B": ("masked, SigLIP2 B", "recall, SigL
 WITHOUT_DREAMSIM = """
 import sys
 from jobs.paper import main
-from masc_core.comparators import dreamsim, weight_files
-dreamsim.find_spec = weight_files.find_spec = lambda name: None
+from masc_core.comparators import weight_files
+weight_files.find_spec = lambda name: name if name == "diffusers" else None
 sys.exit(main())
 """
 """Its package, where that is installed, would download a gigabyte; those of matchers some more."""
@@ -383,8 +383,8 @@ def test_run_times_are_of_each_system_that_is_there(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    for of in ("dreamsim", "weight_files"):  # would download
-        monkeypatch.setattr(f"masc_core.comparators.{of}.find_spec", lambda name: None)
+    packages = {"diffusers": "there"}  # others would download
+    monkeypatch.setattr("masc_core.comparators.weight_files.find_spec", packages.get)
     monkeypatch.setattr(timing, "in_fresh_process", timing.time_pair)
     words = [*made.words, f"out={made.folder}/times", "recipes=[run_time]", "--json"]
     done = paper(*words)

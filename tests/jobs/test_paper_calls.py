@@ -204,7 +204,7 @@ def test_what_no_worker_can_load_is_a_row_that_says_so(
 ) -> None:
     """As where a package would download its weights, and cannot."""
     without_ray(monkeypatch)
-    monkeypatch.setattr("masc_core.comparators.dreamsim.find_spec", lambda name: name)
+    monkeypatch.setattr("masc_core.comparators.weight_files.find_spec", lambda name: name)
     monkeypatch.setitem(sys.modules, "dreamsim", None)
     orida_tree(tmp_path / "orida", painted_shots((48, 48)))
     (tmp_path / "half.yaml").write_text(HALF)

@@ -348,7 +348,7 @@ def test_all_names_are_one_metric_and_one_forward(checkpoint: Path) -> None:
 def test_without_the_package_it_says_which_extra_to_install(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("masc_core.comparators.dift.find_spec", lambda name: None)
+    monkeypatch.setattr("masc_core.comparators.weight_files.find_spec", lambda name: None)
     settings = MetricConfig(extra=["dift_sdxl"])
     _, found = metrics_asked(EncoderConfig(name_or_path="demo"), settings, {}, 10**6)
     assert found.lacks_package

@@ -26,7 +26,7 @@ needs_package = pytest.mark.skipif(
 
 
 def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("masc_core.comparators.dreamsim.find_spec", lambda name: None)
+    monkeypatch.setattr("masc_core.comparators.weight_files.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'masc-eval\[dreamsim\]'$"):
         make_comparators(["dreamsim"], ComparatorSettings())
 
