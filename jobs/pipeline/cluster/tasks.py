@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import ray
@@ -20,8 +23,7 @@ def object_store_bytes() -> int:
 
 
 def run_on_cluster(function: Callable[..., Answer], *arguments: Any) -> Answer:
-    """What `function` answers, called on some node of the cluster. It raises what the function
-    does."""
+    """What `function` answers, called on some node of the cluster; see `map_on_cluster`."""
     [answer] = map_on_cluster(function, [arguments])
     return answer
 
@@ -50,19 +52,47 @@ def call_on_nodes(
 def map_on_cluster(
     function: Callable[..., Answer], calls: Sequence[tuple[Any, ...]]
 ) -> list[Answer]:
-    """What `function` answers to each call, in their order; a core of the cluster each."""
-    task: Any = ray.remote(function)
+    """What `function` answers to each call, in their order; a core of the cluster each.
+
+    It raises what the function does. What the function logs is logged here, by the loggers that it
+    took, once it has answered.
+    """
+    options: dict[str, Any] = {"name": function.__name__}
+    level = logging.getLogger().getEffectiveLevel()
     n_at_once = len(calls)
     if kept_workers():
         # Theirs are idle now, and taken by Ray's account.
-        task = task.options(num_cpus=0)
+        options["num_cpus"] = 0
         n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    task = ray.remote(_with_its_log).options(**options)
     asked: list[Any] = []
     try:
         for arguments in calls:
             if len(asked) >= n_at_once:
                 ray.wait(asked, num_returns=len(asked) - n_at_once + 1)
-            asked.append(task.remote(*arguments))
-        return ray.get(asked)
+            asked.append(task.remote(level, function, *arguments))
+        answered = ray.get(asked)
     except RayTaskError as error:
         raise error.cause from error
+    for _, records in answered:
+        for record in records:
+            logging.getLogger(record.name).handle(record)
+    return [answer for answer, _ in answered]
+
+
+def _with_its_log(
+    level: int, function: Callable[..., Answer], *arguments: Any
+) -> tuple[Answer, list[logging.LogRecord]]:
+    """What the function answers and logs. Ray would bring the lines too, but later, and not at all
+    where the caller has left the cluster by then."""
+    queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    root, handler = logging.getLogger(), QueueHandler(queue)
+    handlers, before = root.handlers, root.level
+    root.handlers = [handler]
+    root.setLevel(level)
+    try:
+        answer = function(*arguments)
+    finally:
+        root.handlers = handlers
+        root.setLevel(before)
+    return answer, [queue.get() for _ in range(queue.qsize())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import pytest
@@ -62,6 +63,21 @@ def test_it_runs_in_another_process(joined: None) -> None:
 def test_what_the_function_raises_is_raised_as_it_is(joined: None) -> None:
     with pytest.raises(CallError, match=r"^parts=0: expected a number from 1 on$"):
         run_on_cluster(share, 1, 0)
+
+
+def test_what_the_function_logs_is_logged_here_before_its_answer(
+    joined: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def tell(n: int) -> int:
+        logging.getLogger("told").info("not asked for")
+        logging.getLogger("told").warning("%d parts do not count", n)
+        return n
+
+    assert map_on_cluster(tell, [(1,), (2,)]) == [1, 2]
+    assert caplog.record_tuples == [
+        ("told", logging.WARNING, "1 parts do not count"),
+        ("told", logging.WARNING, "2 parts do not count"),
+    ]
 
 
 def test_an_error_of_several_arguments_survives_the_way(joined: None) -> None:
