@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from jobs.pipeline.cluster.config import LimitsConfig, RayConfig, WorkersConfig
 from jobs.pipeline.cluster.enough import Enough
 from jobs.pipeline.cluster.joining import joined_cluster
-from jobs.pipeline.cluster.layout import layout_of_cluster, require_possible
+from jobs.pipeline.cluster.layout import alive_nodes, layout_of_cluster, require_possible
 from jobs.pipeline.cluster.passes import Drive, Pass
 from jobs.pipeline.cluster.stopping import Stop
 from jobs.pipeline.command.messages import messages_about
@@ -78,6 +78,9 @@ class Task(Protocol[Result]):
 
     def finish(self, run: RunDirectory, is_on_cluster: bool) -> Result:
         """What all shards come to.
+
+        Args:
+            is_on_cluster: whether there are machines beside this one that could add it up.
 
         Raises:
             Incomplete: no shard could be done.
@@ -236,6 +239,8 @@ def _driven(
     failed = passed.set_aside()
     set_aside = [shard for shard in undone if shard.id in failed]
     is_enough = passed.is_enough and bool(undone)
+    # On the only machine that there is another process would take seconds to start.
+    is_among_others = len(alive_nodes()) > 1
     if len(undone) > len(set_aside) and not is_enough:
         raise Incomplete(f"{len(undone) - len(set_aside)} parts were written over by another call")
     done_by_drivers = passed.described(len(passes))
@@ -244,12 +249,12 @@ def _driven(
         late = passed.set_aside(since=2) & {shard.id for shard in undone}
         return _early(
             *(task, run, record, enough, len(undone) - len(late), len(late)),
-            is_on_cluster=True,
+            is_on_cluster=is_among_others,
             **done_by_drivers,
         )
     done_by_drivers["n_shards_set_aside"] = len(set_aside)
     _tell_of_left(task)
-    result = task.finish(run, is_on_cluster=True)
+    result = task.finish(run, is_among_others)
     ended = time.monotonic()
     began_shards = passed.began_shards or done
     record.write(
