@@ -269,13 +269,28 @@ def _notes(
     if score.n_text_tokens > text_length:
         notes.append(f"text: {score.n_text_tokens} tokens, cut to {text_length}")
     notes += prepared.lacks.values()
-    notes += [
-        f"cp@{name}: reference {each.key} has no such mask"
+    lacking = [
+        (f"cp@{name}", each.key)
         for name in prepared.masks
         for each in references
         if f"cp@{name}" in score.extra and f"{FOREGROUND}{name}" not in each.features
     ]
+    notes += [f"{name}: reference {key} has no such mask" for name, key in lacking]
+    notes += [
+        f"{name}: {_why_undefined(name)}"
+        for name, value in score.extra.items()
+        if value is not None and math.isnan(value) and name not in dict(lacking)
+    ]
     return "; ".join(notes) or None
+
+
+def _why_undefined(name: str) -> str:
+    """Of a further column, why it is NaN."""
+    if name == "cp.leak":
+        return "no background patch in the image or in any reference"
+    if name.startswith("cp"):
+        return "no reference has a foreground patch"
+    return f"no {'foreground' if name.startswith('pf.fg') else 'background'} patch"
 
 
 def _extra_columns(settings: MascSettings) -> dict[str, Kind]:

@@ -83,6 +83,35 @@ def test_a_nan_says_why(metric: MascScores) -> None:
     assert row[NOTES] == "reference cat/1 has no foreground patch; pf: no background patch"
 
 
+def test_a_nan_of_a_further_column_says_why(naflex_checkpoint: Path) -> None:
+    further = MascScores(
+        replace(
+            SETTINGS,
+            name_or_path=str(naflex_checkpoint),
+            masks=("given", "erode:80"),
+            extra=("cp.leak", "cp.weighted_maxcos", "pf.fg.full"),
+        )
+    )
+    further.load()
+    own = painted((160, 160), 1)[1]
+    eroded = score(further, own, "a cat on a mat", [("cat/0", own)])
+    assert math.isnan(eroded["cp@erode:80"])
+    assert eroded[NOTES] == "cp@erode:80: no reference has a foreground patch"
+    bare = score(further, EMPTY, "a cat on a mat", [("cat/0", EMPTY + 255)])
+    assert math.isnan(bare["cp.leak"])
+    assert math.isnan(bare["pf.fg.full"])
+    said = str(bare[NOTES]).split("; ")
+    assert "cp.leak: no background patch in the image or in any reference" in said
+    assert "pf.fg.full: no foreground patch" in said
+    whole = score(further, EMPTY + 255, "a cat on a mat", [("cat/0", EMPTY)])
+    assert "cp.weighted_maxcos: no reference has a foreground patch" in whole[NOTES]
+    scores = {name: value for name, value in whole.items() if isinstance(value, float)}
+    undefined = {name for name, value in scores.items() if math.isnan(value)}
+    assert undefined == {"cp", "pf", "cp@erode:80", "cp.leak", "cp.weighted_maxcos"}
+    said = {each.partition(": ")[0] for each in whole[NOTES].split("; ")}
+    assert undefined - {"cp"} <= said
+
+
 def test_a_text_that_is_cut_says_how_long_it_was(metric: MascScores) -> None:
     length = metric.masc.encoder.text_length
     row = score(metric, EMPTY, "word " * length, [("cat/0", EMPTY + 255)])
