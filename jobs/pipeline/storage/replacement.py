@@ -36,10 +36,27 @@ def _alone_in(folder: str) -> Iterator[None]:
         os.close(directory)
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """Whatever nobody holds the lock of. Where there are no locks, nothing."""
+    for beside in folder.glob(f"{BESIDE}*"):
+        directory = os.open(beside, os.O_RDONLY)
+        try:
+            with suppress(OSError):
+                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(beside, ignore_errors=True)
+        finally:
+            os.close(directory)
+
+
+BESIDE = ".replacement-"
+"""Begins the names of folders in which files wait for their places."""
+
+
 class Replacement:
     """Files written beside their places, in a folder `.replacement-...`, until all are there.
 
-    A context manager: leaving it removes what is beside. Local files are put in place by renames,
+    A context manager: leaving it removes what is beside, and entering it what a process that was
+    killed left there, of local folders. Local files are put in place by renames,
     which are taken back if one fails. Object storage has none: there each file is copied to its
     place in one step, and a failure between two of them leaves new files beside old ones.
     """
@@ -48,15 +65,25 @@ class Replacement:
         """Of files in `folder`, which is made if it is not there."""
         self._fs = fs
         self._folder = folder
-        self._beside = join(folder, f".replacement-{uuid.uuid4().hex[:8]}")
+        self._beside = join(folder, f"{BESIDE}{uuid.uuid4().hex[:8]}")
         self._is_local = is_local(fs)
         self._is_new = False
         self._names: list[str] = []
+        self._lock = -1
+        """Of what is beside, open and locked while this process is here."""
 
     def __enter__(self) -> Replacement:
         if self._is_local:
-            self._is_new = not Path(self._folder).exists()
-            Path(self._beside).mkdir(parents=True)
+            folder = Path(self._folder)
+            self._is_new = not folder.exists()
+            if self._is_new:
+                folder.mkdir(parents=True, exist_ok=True)
+            with _alone_in(self._folder):
+                _remove_leftovers(folder)
+                Path(self._beside).mkdir()
+                self._lock = os.open(self._beside, os.O_RDONLY)
+                with suppress(OSError):
+                    fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self
 
     def open(self, name: str) -> IO[bytes]:
@@ -118,6 +145,7 @@ class Replacement:
     ) -> None:
         if self._is_local:
             shutil.rmtree(self._beside, ignore_errors=True)
+            os.close(self._lock)
             if error is not None and self._is_new:
                 with suppress(OSError):
                     Path(self._folder).rmdir()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -154,3 +157,34 @@ def test_the_last_check_of_one_waits_until_another_is_done(tmp_path: Path) -> No
         go_on.set()
         assert (first.result(60), second.result(60)) == ("done", "too late")
     assert set(contents_of(local).values()) == {b"x"}
+
+
+LEFT_BY = """
+import os, signal, sys
+import fsspec
+from jobs.pipeline.storage.replacement import Replacement
+
+with Replacement(fsspec.filesystem("file"), sys.argv[1]) as replacement:
+    with replacement.open("a") as file:
+        file.write(b"1")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next_and_what_is_in_use_stays(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "d"
+    ended = subprocess.run([sys.executable, "-c", LEFT_BY, str(folder)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    [left] = folder.iterdir()
+    fs = fsspec.filesystem("file")
+    with Replacement(fs, str(folder)) as first:
+        write(first, a=b"1")
+        with Replacement(fs, str(folder)) as second:
+            write(second, b=b"2")
+            assert not left.exists()
+            assert len(list(folder.iterdir())) == 2
+            second.put_in_place([], nothing_against_it)
+        first.put_in_place([], nothing_against_it)
+    assert {path.name for path in folder.iterdir()} == {"a", "b"}
