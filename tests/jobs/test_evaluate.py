@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.pipeline.run.rows import SCORES_SCHEMA
-from tests.commands import Run, command, description_of, rows_of
+from tests.commands import Run, description_of, here, rows_of
 from tests.photos import Photo
 from tests.shards import Member, generation, png, reference, write_tar
 
 TOLERANCE = 1e-5
+
+
+@pytest.fixture
+def evaluate(evaluate: Callable[..., Run]) -> Callable[..., Run]:
+    """By workers of a core each, however many: those of one call wait for the next."""
+    return partial(evaluate, "workers.cpus=1")
 
 
 def write_good_shards(folder: Path, n_shards: int = 3, n_samples: int = 6) -> None:
@@ -50,9 +57,11 @@ def write_good_shards(folder: Path, n_shards: int = 3, n_samples: int = 6) -> No
         write_tar(folder / f"generations-{shard:06d}.tar", members)
 
 
-@pytest.mark.services
 def test_photos_score_in_the_job_as_the_authors_score_them(
-    photos: dict[str, list[Photo]], naflex_checkpoint: Path, tmp_path: Path
+    photos: dict[str, list[Photo]],
+    naflex_checkpoint: Path,
+    evaluate: Callable[..., Run],
+    tmp_path: Path,
 ) -> None:
     """Packed by `jobs.pack`, scored by two workers, against several references, then all pairs."""
     from masc import MaSC as Oracle
@@ -74,17 +83,11 @@ def test_photos_score_in_the_job_as_the_authors_score_them(
                     writer.writerow(
                         {**row, "role": "generation", "model": "m", "prompt": prompt, "seed": i}
                     )
-    packed = command("pack", f"manifest={tmp_path}/manifest.csv", f"out={tmp_path}", "shard_size=7")
+    packed = here("pack", f"manifest={tmp_path}/manifest.csv", f"out={tmp_path}", "shard_size=7")
     assert packed.returncode == 0, packed.stderr
-    scored = command(
-        "evaluate",
+    scored = evaluate(
         f"samples={tmp_path}/generations-{{000000..000002}}.tar",
-        f"references={tmp_path}/references-*.tar",
-        f"run={tmp_path}/run",
-        f"encoder.name_or_path={naflex_checkpoint}",
-        "encoder.max_num_patches=256",
-        "workers.count=2",
-        "workers.batch_size=3",
+        *("encoder.max_num_patches=256", "workers.count=2", "workers.batch_size=3"),
     )
     assert scored.returncode == 0, scored.stderr
 
