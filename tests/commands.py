@@ -50,10 +50,12 @@ def here(name: str, *words: str) -> Run:
     return Run(list(words), status, out.getvalue(), err.getvalue())
 
 
-def here_unless_elsewhere(name: str, *words: str) -> Run:
-    """In this process, unless a cluster is named, since this process may have joined another."""
-    is_elsewhere = any(word.startswith("ray.address=") for word in words)
-    return (command if is_elsewhere else here)(name, *words)
+def here_asking(name: str, *words: str) -> Run:
+    """In this process too, but a cluster that is named is asked for as by one that is on none."""
+    with pytest.MonkeyPatch.context() as patch:
+        if any(word.startswith("ray.address=") for word in words):
+            patch.setattr("ray.is_initialized", lambda: False)
+        return here(name, *words)
 
 
 @contextmanager

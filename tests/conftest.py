@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
-from tests.commands import Run, here_unless_elsewhere
+from tests.commands import Run, here_asking
 from tests.guard.sitecustomize import REFUSALS
 from tests.photos import WHY_NOT, Photo, are_there, by_subject
 
@@ -166,11 +166,11 @@ def joined_here(on_cluster: None) -> Iterator[None]:
 def evaluate(joined_here: None, naflex_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
     """`jobs.evaluate` with the small encoder, on `tmp_path`'s shards, into `tmp_path/run`.
 
-    Where it is asked for another cluster it is called in a process that has joined none.
+    Another cluster is asked for as by a process that has joined none.
     """
 
     def call(*words: str) -> Run:
-        return here_unless_elsewhere(
+        return here_asking(
             "evaluate",
             f"samples={tmp_path}/generations-*.tar",
             f"references={tmp_path}/references-*.tar",

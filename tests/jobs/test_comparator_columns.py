@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import CLIPModel, CLIPProcessor
 
-from tests.commands import Run, here_unless_elsewhere, rows_of
+from tests.commands import Run, here_asking, rows_of
 from tests.masc_core.comparators.checkpoints import write_clip
 from tests.pictures import painted
 from tests.shards import generation, reference, write_tar
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def evaluate(folder: Path, encoder: Path, *words: str) -> Run:
-    return here_unless_elsewhere(
+    return here_asking(
         "evaluate",
         *(f"samples={folder}/generations-*.tar", f"references={folder}/references-*.tar"),
         *(f"run={folder}/run", f"encoder.name_or_path={encoder}", "encoder.max_num_patches=36"),

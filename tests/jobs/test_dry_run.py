@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from masc_core.comparators import COMPARATORS
-from tests.commands import Run, command, description_of, here, rows_of
+from tests.commands import Run, description_of, here, here_asking, rows_of
 from tests.comparators import TOYS
 from tests.shards import Member, generation, reference, write_tar
 
@@ -109,7 +109,7 @@ def test_a_first_piece_is_a_run_of_its_own(
     assert keys == [f"{shard}/{i}" for shard in range(3) for i in range(2)]
     assert description_of(tmp_path / "run")["fingerprint"]["masc"]["limit"] == 2
     for other in ("limit=null", "limit=3"):
-        refused = command("evaluate", *words, other, "ray.address=127.0.0.1:1")
+        refused = here_asking("evaluate", *words, other, "ray.address=127.0.0.1:1")
         assert refused.returncode == 1
         assert "limit is" in refused.stderr
     # With what is there, nothing is left to do.

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from masc_core.comparators import COMPARATORS
-from tests.commands import Run, description_of, here, module, rows_of
+from tests.commands import Run, description_of, here_asking, rows_of
 from tests.comparators import TOYS
 from tests.pipeline.scoring.test_gains import same
 from tests.shards import Member, generation, reference, write_tar
@@ -49,9 +49,7 @@ def evaluate(folder: Path, joined_here: None, monkeypatch: pytest.MonkeyPatch) -
             *(f"run={folder}/run", f"encoder.name_or_path={folder}/encoder"),
             *("encoder.max_num_patches=36", *words),
         )
-        if any(word.startswith("ray.address=") for word in words):
-            return module("tests.comparators.evaluate", *words)  # which has joined no cluster
-        return here("evaluate", *words)
+        return here_asking("evaluate", *words)
 
     return call
 
