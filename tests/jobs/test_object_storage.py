@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pyarrow.dataset as pads
@@ -43,7 +42,6 @@ pytestmark = pytest.mark.services
 
 N_SHARDS = 4
 N_SAMPLES = 6
-SECONDS = 300.0
 
 # Numbers that do not depend on where a run happens: the same batches, the same threads.
 LAYOUT = ("workers.count=1", "workers.cpus=1", "workers.batch_size=3")
@@ -132,15 +130,15 @@ def proxy(server: S3Server) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture(scope="module")
-def joined(proxy: FaultyProxy) -> Iterator[str]:
-    """The address of a cluster whose workers reach the storage through the proxy. This process is
-    on it, and its workers outlast a command."""
+def joined(proxy: FaultyProxy) -> Iterator[None]:
+    """A cluster whose worker reaches the storage through the proxy. This process is on it, and
+    the worker outlasts a command."""
     cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 3, "include_dashboard": False}
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
     )
     ray.init(cluster.address, logging_level="ERROR")
     with workers_kept():
-        yield cluster.address
+        yield
     ray.shutdown()
     cluster.shutdown()
 
@@ -153,7 +151,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local_rows(shards: Path, joined: str, naflex_checkpoint: Path) -> list[dict[str, Any]]:
+def local_rows(shards: Path, joined: None, naflex_checkpoint: Path) -> list[dict[str, Any]]:
     """What an undisturbed run over local files gives."""
     run = here(
         "evaluate",
@@ -175,7 +173,7 @@ numbers = count()
 
 @pytest.fixture
 def buckets(
-    server: S3Server, proxy: FaultyProxy, joined: str, shards: Path, naflex_checkpoint: Path
+    server: S3Server, proxy: FaultyProxy, joined: None, shards: Path, naflex_checkpoint: Path
 ) -> Buckets:
     """Buckets of this test alone, and no faults yet."""
     fs, number = server.filesystem(), next(numbers)
@@ -292,25 +290,13 @@ def test_masks_are_made_in_a_bucket_that_fails_and_comes_back(
 
 
 def test_credentials_that_expire_at_the_commit_end_the_run_until_there_are_others(
-    buckets: Buckets, joined: str, local_rows: list[dict[str, Any]], tmp_path: Path
+    buckets: Buckets, local_rows: list[dict[str, Any]]
 ) -> None:
     buckets.proxy.add(Rule(Fault.EXPIRED, "PUT", f"/{buckets.run}/scores/"))
-    with (tmp_path / "stderr").open("w+") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.evaluate", *buckets.call(), f"ray.address={joined}"],
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-        )
-        try:
-            wait_until(lambda: buckets.proxy.injected[Fault.EXPIRED] > 0, process)
-            # From now on they are good for nothing.
-            buckets.proxy.add(Rule(Fault.EXPIRED))
-            assert process.wait(SECONDS) == 3
-        finally:
-            process.kill()
-            process.wait()
-        stderr.seek(0)
-        said = stderr.read()
+    with from_now_on_expired(buckets.proxy):
+        run = buckets.evaluate()
+    assert run.returncode == 3, run.stderr
+    said = run.stderr
     lines = [line for line in said.splitlines() if "cannot be written to" in line]
     assert len(lines) == 1, said
     assert f"run=s3://{buckets.run}: cannot be written to: " in lines[0]
@@ -328,12 +314,24 @@ def test_credentials_that_expire_at_the_commit_end_the_run_until_there_are_other
     buckets.assert_nothing_secret_in_the_run()
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
-    until = time.monotonic() + SECONDS
-    while not condition():
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.1)
+@contextmanager
+def from_now_on_expired(proxy: FaultyProxy) -> Iterator[None]:
+    """Once credentials have been refused they are good for nothing."""
+    is_over = Event()
+
+    def refuse_all() -> None:
+        while not proxy.injected[Fault.EXPIRED]:
+            if is_over.wait(0.02):
+                return
+        proxy.add(Rule(Fault.EXPIRED))
+
+    thread = Thread(target=refuse_all)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(
