@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import Run, command, here
 from tests.pipeline.results.test_summary import sample, schema_with, unscored, write_part
 
 pytestmark = pytest.mark.slow
@@ -16,10 +17,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
-def reduce(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jobs.reduce", *words], capture_output=True, text=True, cwd=ROOT
-    )
+def reduce(*words: str) -> Run:
+    return here("reduce", *words)
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_stdout_is_the_leaderboard_and_stderr_says_where_the_files_are(run: Path) -> None:
-    done = reduce(f"run={run}")
+    done = command("reduce", f"run={run}")
     assert done.returncode == 0, done.stderr
     header, _, *rows = done.stdout.splitlines()
     assert header.split()[:3] == ["#", "model", "n"]

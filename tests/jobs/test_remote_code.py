@@ -13,7 +13,7 @@ import pytest
 
 from masc_core import MaSC
 from masc_core.checkpoint import CONFIGURATIONS, CheckpointError, find_checkpoint
-from tests.commands import command
+from tests.commands import here
 from tests.shards import generation, reference, write_tar
 
 CODE = """
@@ -73,7 +73,7 @@ def test_the_refusal_is_one_line_of_the_command_and_nothing_was_run(
     checkpoint: Path, marker: Path, tmp_path: Path
 ) -> None:
     ask_for_code(checkpoint / "config.json")
-    run = command(
+    run = here(
         "evaluate",
         f"samples={write_tar(tmp_path / 'g.tar', generation('a', 1))}",
         f"references={write_tar(tmp_path / 'r.tar', reference('cat/0', 1))}",
