@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -28,10 +29,12 @@ def seconds_of_a_product(dtype: Dtype, side: int) -> float:
     return time.monotonic() - began
 
 
-def of_the_encoder(checkpoint: Path, rounds: int, side: int = SIDE) -> list[Figure]:
+def of_the_encoder(
+    checkpoint: Path, rounds: int, side: int = SIDE, dtypes: Sequence[Dtype] = DTYPES
+) -> list[Figure]:
     """The encoder's rate over that of a large matrix product, in turn in one run."""
     figures = []
-    for dtype in DTYPES:
+    for dtype in dtypes:
         with BareEncoder(checkpoint, SIZE, dtype) as encoder:
             seconds = alternate(
                 rounds,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset as pads
+
+from tests.commands import command
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,13 @@ class Job:
 
 def run_job(run: Path, samples: str, references: str, checkpoint: Path, *words: str) -> Job:
     """Score `samples` into `run`, anew."""
-    command = [
-        *(sys.executable, "-m", "jobs.evaluate"),
+    words = (
         *(f"samples={samples}", f"references={references}", f"run={run}"),
         *(f"encoder.name_or_path={checkpoint}", "overwrite=true", *words),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    )
+    done = command("evaluate", *words)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+        raise RuntimeError(f"jobs.evaluate {' '.join(words)}\n{done.stderr}")
     described = json.loads((run / "run.json").read_text())
     timings = described["timings"]
     return Job(run, timings["scoring"], timings["start"], described["workers"])

@@ -45,7 +45,8 @@ class Scorer:
 
 
 def _main(samples: str, references: str, out: str, checkpoint: str) -> None:
-    ray.init("local", include_dashboard=False, logging_level="WARNING", log_to_driver=False)
+    address = os.environ.get("RAY_ADDRESS", "local")
+    ray.init(address, include_dashboard=False, logging_level="WARNING", log_to_driver=False)
     photos = ray.put(ray.data.read_webdataset(references, file_extensions=["tar"]).take_all())
     ray.data.read_webdataset(samples, file_extensions=["tar"]).map_batches(
         Scorer,
