@@ -15,6 +15,7 @@ from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
 from tests.commands import Run, here_asking
 from tests.guard.sitecustomize import REFUSALS
+from tests.joining import joining
 from tests.photos import WHY_NOT, Photo, are_there, by_subject
 
 # Ray asks for a token; from the environment every process of every cluster here has the same.
@@ -60,8 +61,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("services")
         if item.get_closest_marker("comparators") and "MASC_COMPARATORS" not in os.environ:
             item.add_marker(pytest.mark.skip(reason="takes long; `make comparators` runs it"))
+    joining.note(items)
     marked = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in LONG}
-    items.sort(key=lambda item: [item.path not in marked[mark] for mark in LONG])
+    items.sort(
+        key=lambda item: (
+            item.path not in marked["services"],
+            # Next to one another they share a worker.
+            joining.is_shared_by(item),
+            item.path not in marked["slow"],
+        )
+    )
 
 
 SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -71,6 +80,8 @@ SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """What is not marked `services` is guarded, and so are the processes that it starts."""
+    if not joining.is_shared_by(item):
+        joining.leave()
     if item.get_closest_marker("services"):
         return (yield)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
@@ -152,14 +163,18 @@ def on_cluster(cluster_address: str) -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture(scope="module")
-def joined_here(on_cluster: None) -> Iterator[None]:
-    """And its workers outlast a command: to start one takes seconds. No other process has room on
-    the cluster meanwhile."""
-    from jobs.pipeline.cluster.kept_workers import workers_kept
+@pytest.fixture(scope="session")
+def left_at_the_end(cluster_address: str) -> Iterator[str]:
+    """The address of the cluster, which this process leaves before it ends."""
+    yield cluster_address
+    joining.leave()
 
-    with workers_kept():
-        yield
+
+@pytest.fixture(scope="module")
+def joined_here(left_at_the_end: str) -> None:
+    """The same, with workers that outlast a command, and this file where the next asks for them: to
+    start one takes seconds. Where one has a core, one of another process has room beside it."""
+    joining.join(left_at_the_end)
 
 
 @pytest.fixture
@@ -176,8 +191,7 @@ def evaluate(joined_here: None, naflex_checkpoint: Path, tmp_path: Path) -> Call
             f"references={tmp_path}/references-*.tar",
             f"run={tmp_path}/run",
             f"encoder.name_or_path={naflex_checkpoint}",
-            "encoder.max_num_patches=64",
-            *words,
+            *("encoder.max_num_patches=64", "workers.cpus=1", *words),
         )
 
     return call

@@ -32,7 +32,7 @@ def evaluate(folder: Path, encoder: Path, *words: str) -> Run:
         "evaluate",
         *(f"samples={folder}/generations-*.tar", f"references={folder}/references-*.tar"),
         *(f"run={folder}/run", f"encoder.name_or_path={encoder}", "encoder.max_num_patches=36"),
-        *words,
+        *("workers.cpus=1", *words),
     )
 
 

@@ -26,13 +26,13 @@ def words(tmp_path: Path, naflex_checkpoint: Path) -> list[str]:
     return [
         *(f"samples={tmp_path}/generations-*.tar", f"references={tmp_path}/references-*.tar"),
         *(f"run={tmp_path}/run", f"encoder.name_or_path={naflex_checkpoint}"),
-        "encoder.max_num_patches=36",
+        *("encoder.max_num_patches=36", "workers.cpus=1"),
     ]
 
 
 def look(words: list[str], *more: str) -> Run:
     # A cluster that is not there: nobody asks for it.
-    return here("evaluate", *words, "dry_run=true", "ray.address=127.0.0.1:1", *more)
+    return here_asking("evaluate", *words, "dry_run=true", "ray.address=127.0.0.1:1", *more)
 
 
 def test_it_says_what_would_be_done_and_leaves_nothing(tmp_path: Path, words: list[str]) -> None:

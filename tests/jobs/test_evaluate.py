@@ -10,7 +10,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,6 @@ from tests.photos import Photo
 from tests.shards import Member, generation, png, reference, write_tar
 
 TOLERANCE = 1e-5
-
-
-@pytest.fixture
-def evaluate(evaluate: Callable[..., Run]) -> Callable[..., Run]:
-    """By workers of a core each, however many: those of one call wait for the next."""
-    return partial(evaluate, "workers.cpus=1")
 
 
 def write_good_shards(folder: Path, n_shards: int = 3, n_samples: int = 6) -> None:

@@ -47,7 +47,7 @@ def evaluate(folder: Path, joined_here: None, monkeypatch: pytest.MonkeyPatch) -
         words = (
             *(f"samples={folder}/generations-*.tar", f"references={folder}/references-*.tar"),
             *(f"run={folder}/run", f"encoder.name_or_path={folder}/encoder"),
-            *("encoder.max_num_patches=36", *words),
+            *("encoder.max_num_patches=36", "workers.cpus=1", *words),
         )
         return here_asking("evaluate", *words)
 

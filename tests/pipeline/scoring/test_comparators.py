@@ -155,7 +155,7 @@ def test_a_run_asks_it_on_every_worker_and_asking_for_less_changes_nothing(
         *(f"samples={tmp_path}/generations-*.tar", f"references={tmp_path}/references-*.tar"),
         *(f"run={tmp_path}/run", f"encoder.name_or_path={naflex_checkpoint}"),
         "encoder.max_num_patches=36",
-        f"workers.count={workers}",
+        *(f"workers.count={workers}", "workers.cpus=1"),
     ]
     done = evaluate(*words, "metric.extra=[mean_colour,tones]")
     assert done.returncode == 0, done.stderr
