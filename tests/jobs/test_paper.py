@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.pipeline.paper import timing
 from jobs.pipeline.paper.recipes import read_recipes
-from tests.commands import Run, rows_of
+from tests.commands import here, here_asking, rows_of
 from tests.datasets.trees import (
     DreamBenchTree,
     OridaTree,
@@ -70,14 +67,6 @@ COLUMNS = {
 """Rows that run here, and their columns, of each table of alphas."""
 DIFFERENCES = {"masked - recall, SigLIP2 B": ("masked, SigLIP2 B", "recall, SigLIP2 B")}
 """Rows that are a row less another."""
-WITHOUT_DREAMSIM = """
-import sys
-from jobs.paper import main
-from masc_core.comparators import weight_files
-weight_files.find_spec = lambda name: name if name == "diffusers" else None
-sys.exit(main())
-"""
-"""Its package, where that is installed, would download a gigabyte; those of matchers some more."""
 MASKS = [column[3:] for column in COLUMNS["mask_noise"].values() if "@" in column]
 PATCHES = 36
 OF_PAIRS = {
@@ -96,7 +85,6 @@ class Made:
     ratings: RatingTree
     words: list[str]
     folder: Path
-    done: Run
 
     @property
     def out(self) -> Path:
@@ -114,7 +102,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(
-    tmp_path_factory: pytest.TempPathFactory, naflex_checkpoint: Path, cluster_address: str
+    tmp_path_factory: pytest.TempPathFactory, naflex_checkpoint: Path, joined_here: None
 ) -> Made:
     """All recipes; MaSC, and what CLIP, DINO, RADIO, SigLIP2 and the preference models give, by
     small random checkpoints."""
@@ -138,24 +126,28 @@ def made(
     at |= {"vqascore": "flant5", "hpsv3": "hpsv3"}
     words = [
         *(f"data={data}", f"out={folder}/out", f"encoder.max_num_patches={PATCHES}"),
+        "workers.cpus=1",
         f"encoder.name_or_path={naflex_checkpoint}",
         *(f"comparators.{name}.name_or_path={folder}/{where}" for name, where in at.items()),
         # Published in bfloat16; exact, to be held against exact figures.
         *(f"comparators.{name}.dtype=float32" for name in ("am_radio", "vqascore", "hpsv3")),
     ]
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
     # Run times are asked for below: a process a system is too much for all tests to wait for.
     asked = f"recipes=[{','.join(RECIPES[:-1])}]"
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_DREAMSIM, *words, asked, f"ray.address={cluster_address}"],
-        capture_output=True,
-        text=True,
-        timeout=800,
-        env=offline,
-        check=False,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        without_downloads(patch, folder / "hub")
+        done = here("paper", *words, asked)
     assert done.returncode == 0, done.stderr
-    return Made(tree, orida, ratings, words, folder, done)
+    return Made(tree, orida, ratings, words, folder)
+
+
+def without_downloads(patch: pytest.MonkeyPatch, hub: Path) -> None:
+    """The hub is what lies in a folder, and packages are not there that would download gigabytes:
+    DreamSim's, and those of matchers."""
+    patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
+    packages = {"diffusers": "there"}
+    patch.setattr("masc_core.comparators.weight_files.find_spec", packages.get)
 
 
 def alpha(values: np.ndarray, ratings: list[list[float]]) -> float:
@@ -362,29 +354,26 @@ OF_RUNS = "recipes=[pf,mask_noise_orida]"
 """Without a system that would be looked for on the hub."""
 
 
-def test_a_second_call_does_nothing_anew(made: Made, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_a_second_call_does_nothing_anew(made: Made) -> None:
     patterns = ("shards/*/*.tar", "runs/*/scores/*.parquet")
     paths = [path for pattern in patterns for path in made.out.glob(pattern)]
     written = {path: path.stat().st_mtime_ns for path in paths}
     assert len(written) == 4 + 2
     before = made.table("pf")
     # Nobody is there to be joined.
-    done = paper(*made.words, OF_RUNS, "ray.address=127.0.0.1:1", "--json")
+    done = here_asking("paper", *made.words, OF_RUNS, "ray.address=127.0.0.1:1", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert list(found) == ["pf", "mask_noise_orida"]
     assert {row["name"]: row for row in found["pf"]["rows"]} == before
     assert {path: path.stat().st_mtime_ns for path in paths} == written
-    assert "dreambenchplus is packed already" in caplog.text
+    assert "dreambenchplus is packed already" in done.stderr
 
 
 def test_run_times_are_of_each_system_that_is_there(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    packages = {"diffusers": "there"}  # others would download
-    monkeypatch.setattr("masc_core.comparators.weight_files.find_spec", packages.get)
+    without_downloads(monkeypatch, made.folder / "hub")
     monkeypatch.setattr(timing, "in_fresh_process", timing.time_pair)
     words = [*made.words, f"out={made.folder}/times", "recipes=[run_time]", "--json"]
     done = paper(*words)
