@@ -26,7 +26,7 @@ NIGHTS[4] = ("faithful", "damaged", "wrong_subject", "wrong_scene")
 
 
 @pytest.fixture(scope="module")
-def run(cluster_address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(joined_here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's run, and in it further nights of some of its models."""
     folder = tmp_path_factory.mktemp("demo")
     images, shards, run = folder / "images", folder / "shards", folder / "run"
@@ -37,7 +37,7 @@ def run(cluster_address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             *("evaluate", str(CONF), f"samples=[{shards}/generations-*.tar,{nights}]"),
             *(f"references={shards}/references-*.tar", f"run={run}"),
-            f"ray.address={cluster_address}",
+            *("workers.count=1", "workers.cpus=1"),
         ),
     ):
         called = here(*words)
