@@ -51,7 +51,7 @@ def by_the_authors(checkpoint: Path) -> tuple[float, float]:
 
 
 def test_two_checkpoints_are_scored_on_one_ray_and_judged(
-    naflex_checkpoint: Path, joined_here: None, tmp_path: Path
+    naflex_checkpoint: Path, on_cluster: None, tmp_path: Path
 ) -> None:
     references = [reference("cat/0", 1), reference("dog/0", 3, concept="dog", subject="dog")]
     write_tar(tmp_path / "references-000000.tar", [m for each in references for m in each])
@@ -89,7 +89,7 @@ def test_two_checkpoints_are_scored_on_one_ray_and_judged(
 
 
 def test_shards_without_masks_are_segmented_first_and_references_once(
-    naflex_checkpoint: Path, joined_here: None, tmp_path: Path
+    naflex_checkpoint: Path, on_cluster: None, tmp_path: Path
 ) -> None:
     segmenter = write_clipseg(tmp_path / "clipseg")
     write_tar(tmp_path / "references-0.tar", unmasked("cat/0", 50))
