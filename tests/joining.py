@@ -39,6 +39,14 @@ class Joining:
         self._to_undo.enter_context(workers_kept())
         self._joined = address
 
+    def make_room(self) -> None:
+        """End the workers that wait, for another process on the cluster, or for larger ones."""
+        from jobs.pipeline.cluster.kept_workers import kept_workers
+
+        workers = kept_workers()
+        assert workers is not None, "make_room() is for who has joined"
+        workers.end()
+
     def leave(self) -> None:
         """End the workers and leave: others have room then, and this process may join another."""
         self._joined = None

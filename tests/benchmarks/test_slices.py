@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs.pipeline.cluster.kept_workers import kept_workers
 from tests import photos
 from tests.benchmarks import (
     analysis_coverage,
@@ -41,6 +40,7 @@ from tests.benchmarks.comparator_systems import CLIP_POOLS, SYSTEMS, Tower
 from tests.benchmarks.figures import at_least, at_most, median_ratio, show
 from tests.benchmarks.workload import small_checkpoint
 from tests.commands import here
+from tests.joining import joining
 from tests.masc_core.segmenters import checkpoints
 from tests.photos import WHY_NOT, are_there
 
@@ -64,9 +64,7 @@ def cluster_with_room(
     joined_here: None, cluster_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other processes join the tests' cluster, on which no worker of a job before waits."""
-    workers = kept_workers()
-    assert workers is not None
-    workers.end()
+    joining.make_room()
     monkeypatch.setenv("RAY_ADDRESS", cluster_address)
 
 

@@ -19,6 +19,7 @@ from masc_core.segmenters import load_segmenter
 from tests.commands import Run, description_of, here, rows_of
 from tests.driving import Watched, kill, until, workers
 from tests.faults.disk import small_disk as small_disk
+from tests.joining import joining
 from tests.masc_core.segmenters.checkpoints import write_clipseg
 from tests.pictures import painted
 from tests.pipeline.segmenting.conftest import unmasked
@@ -53,6 +54,7 @@ SIZE = ("workers.count=1", "workers.cpus=1")
 
 @pytest.fixture(scope="module")
 def words(shards: Path, checkpoint: Path, joined_here: None, cluster_address: str) -> list[str]:
+    joining.make_room()  # files before this one may have left two workers
     return [
         f"samples={shards}/generations-*.tar",
         "segmenter.name=clipseg",
