@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
-from tests.commands import Run, here_unless_elsewhere
+from tests.commands import SUBMITTED, Run, here_unless_elsewhere
 from tests.guard.sitecustomize import REFUSALS
 from tests.photos import WHY_NOT, Photo, are_there, by_subject
 
@@ -62,10 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="takes long; `make comparators` runs it"))
     marked = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in LONG}
     items.sort(key=lambda item: [item.path not in marked[mark] for mark in LONG])
-
-
-SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Ray sets it for what is submitted to a cluster as a job."""
 
 
 @pytest.hookimpl(wrapper=True)
