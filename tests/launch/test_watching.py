@@ -28,7 +28,7 @@ pytestmark = pytest.mark.services
 
 WATCHING = Path(__file__).parents[2] / "launch" / "watching"
 DASHBOARD = json.loads((WATCHING / "grafana.json").read_text())
-N_SHARDS = 14
+N_SHARDS = 40
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,10 @@ def test_every_panel_shows_a_run_and_an_alert_says_that_it_stalls(
         write_tar(tmp_path / f"generations-{shard:02d}.tar", members)
     words = [
         *(f"encoder.name_or_path={naflex_checkpoint}", "encoder.max_num_patches=1024"),
-        *("workers.count=1", "workers.cpus=1", "workers.batch_size=1"),
-        f"ray.address={cluster.address}",
+        *("workers.count=2", "workers.batch_size=1", f"ray.address={cluster.address}"),
     ]
     with Evaluation(tmp_path, *words) as evaluation:
-        evaluation.until_parts(6)
+        evaluation.until_parts(8)
         stopped = workers()
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
