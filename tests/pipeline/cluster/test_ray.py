@@ -14,7 +14,7 @@ import pytest
 from ray.cluster_utils import Cluster
 from ray.job_submission import JobSubmissionClient
 
-from tests.commands import Run, description_of, rows_of
+from tests.commands import command, description_of, rows_of
 from tests.jobs.test_evaluate import write_good_shards
 
 pytestmark = pytest.mark.services
@@ -23,19 +23,57 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
+def gpu_cluster() -> Iterator[Cluster]:
+    """Two nodes with a logical GPU each."""
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "num_gpus": 1, "include_dashboard": False},
+    )
+    cluster.add_node(num_cpus=1, num_gpus=1)
+    cluster.wait_for_nodes()
+    yield cluster
+    cluster.shutdown()
+
+
+def test_every_worker_has_a_gpu_of_its_own_and_all_of_them_work(
+    gpu_cluster: Cluster, naflex_checkpoint: Path, tmp_path: Path
+) -> None:
+    write_good_shards(tmp_path, n_shards=40, n_samples=4)
+    for _ in range(3):
+        run = command(
+            "evaluate",
+            f"samples={tmp_path}/generations-*.tar",
+            f"references={tmp_path}/references-*.tar",
+            f"run={tmp_path}/run",
+            f"encoder.name_or_path={naflex_checkpoint}",
+            "encoder.max_num_patches=256",
+            "workers.batch_size=1",
+            f"ray.address={gpu_cluster.address}",
+            "overwrite=true",
+        )
+        assert run.returncode == 0, run.stderr
+        assert len(rows_of(tmp_path / "run")) == 160
+        workers = description_of(tmp_path / "run")["workers"]
+        # On a busy machine one worker may be done before the other has loaded its encoder.
+        if len(workers) == 2 and all(worker["shards"] for worker in workers):
+            break
+    assert [len(worker["gpus"]) for worker in workers] == [1, 1]
+    assert len({worker["node"] for worker in workers}) == 2
+    assert all(worker["shards"] > 0 for worker in workers)
+    assert sum(worker["samples"] for worker in workers) == 160
+
+
+@pytest.fixture
 def cluster_with_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """Two nodes with a logical GPU each, that take jobs; `python` on them is this one."""
+    """A cluster that takes jobs; `python` on it is this one."""
     monkeypatch.setenv(
         "PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     )
     # Jobs are started by the node's agent, whose port is fixed: another cluster may have it.
     ports = {"dashboard_agent_listen_port": _free_port(), "dashboard_port": _free_port()}
-    gpu = {"num_cpus": 1, "num_gpus": 1}
     cluster = Cluster(
-        initialize_head=True, head_node_args={"include_dashboard": True, **gpu, **ports}
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": True, **ports}
     )
-    cluster.add_node(**gpu)
-    cluster.wait_for_nodes()
     _wait_until_it_takes_jobs(JobSubmissionClient(f"http://{cluster.webui_url}"))
     yield cluster
     cluster.shutdown()
@@ -59,41 +97,20 @@ def _wait_until_it_takes_jobs(client: JobSubmissionClient) -> None:
     raise AssertionError("the cluster takes no jobs")
 
 
-def test_as_a_submitted_job_the_same_command_line_has_a_worker_on_every_gpu(
+def test_the_same_command_line_works_as_a_submitted_job(
     cluster_with_jobs: Cluster, naflex_checkpoint: Path, tmp_path: Path
 ) -> None:
-    write_good_shards(tmp_path, n_shards=40, n_samples=4)
-    for _ in range(3):
-        submitted = submit(
-            cluster_with_jobs,
+    write_good_shards(tmp_path, n_shards=2)
+    submitted = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("ray")), "job", "submit"),
+            *("--address", f"http://{cluster_with_jobs.webui_url}", "--working-dir", "."),
+            *("--", "python", "-m", "jobs.evaluate"),
             f"samples={tmp_path}/generations-*.tar",
             f"references={tmp_path}/references-*.tar",
             f"run={tmp_path}/run",
             f"encoder.name_or_path={naflex_checkpoint}",
-            "encoder.max_num_patches=256",
-            "workers.batch_size=1",
-            "overwrite=true",
-        )
-        assert submitted.returncode == 0, submitted.stdout + submitted.stderr
-        assert "160 samples: 160 ok, 0 skipped, 0 errors" in submitted.stdout
-        assert len(rows_of(tmp_path / "run")) == 160
-        workers = description_of(tmp_path / "run")["workers"]
-        # On a busy machine one worker may be done before the other has loaded its encoder.
-        if len(workers) == 2 and all(worker["shards"] for worker in workers):
-            break
-    assert [len(worker["gpus"]) for worker in workers] == [1, 1]
-    assert len({worker["node"] for worker in workers}) == 2
-    assert all(worker["shards"] > 0 for worker in workers)
-    assert sum(worker["samples"] for worker in workers) == 160
-
-
-def submit(cluster: Cluster, *words: str) -> Run:
-    """`jobs.evaluate`, by Ray's own command."""
-    return subprocess.run(
-        [
-            *(str(Path(sys.executable).with_name("ray")), "job", "submit"),
-            *("--address", f"http://{cluster.webui_url}", "--working-dir", "."),
-            *("--", "python", "-m", "jobs.evaluate", *words),
+            "encoder.max_num_patches=64",
         ],
         cwd=ROOT,
         capture_output=True,
@@ -101,3 +118,6 @@ def submit(cluster: Cluster, *words: str) -> Run:
         timeout=800,
         check=False,
     )
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert "12 samples: 12 ok, 0 skipped, 0 errors" in submitted.stdout
+    assert len(rows_of(tmp_path / "run")) == 12
