@@ -55,7 +55,9 @@ bench: $(VENV)/installed ## the figures of speed and memory; about 40 minutes on
 
 soak: $(VENV)/installed ## 25 minutes of runs in which workers, nodes, drivers and storage fail
 	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/pipeline/run/test_ledger.py
-	SOAK=1 $(BIN)/python -m pytest -q -k object_storage tests/jobs/test_nights_killed.py
+	SOAK=1 $(BIN)/python -m pytest -q tests/jobs/test_nights_killed.py
+	MASC_INTERRUPTS=12 $(BIN)/python -m pytest -q tests/jobs/test_interrupts.py
+	MASC_SCRIPTS=24 $(BIN)/python -m pytest -q --hypothesis-profile=search tests/pipeline/cluster/test_driver.py
 	@$(BIN)/python -m tests.soak
 
 gpu-check: $(VENV)/installed ## parity and speed on a machine with an NVIDIA GPU

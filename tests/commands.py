@@ -18,6 +18,9 @@ import pytest
 
 Run = subprocess.CompletedProcess[str]
 
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Ray sets it for what is submitted to a cluster as a job."""
+
 
 def command(name: str, *words: str, **environment: str) -> Run:
     """Call `python -m jobs.NAME` as a user does."""

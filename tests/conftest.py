@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from jobs.demo.world.checkpoint import write_random_checkpoint
 from masc_core.torchvision_compat import make_torchvision_importable
-from tests.commands import Run, here_asking
+from tests.commands import SUBMITTED, Run, here_asking
 from tests.guard.sitecustomize import REFUSALS
 from tests.joining import joining
 from tests.photos import WHY_NOT, Photo, are_there, by_subject
@@ -71,10 +71,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.path not in marked["slow"],
         )
     )
-
-
-SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Ray sets it for what is submitted to a cluster as a job."""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -122,18 +122,22 @@ def leave_lease(nights: Nights) -> None:
 WORDS = ("keep=1", "--json")
 
 
-def quiet(root: str) -> tuple[list[dict[str, Any]], list[str]]:
+Quiet = tuple[list[dict[str, Any]], list[str]]
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Quiet:
     """The figures of nights at which nothing happens, and what they wrote, in order."""
     written: list[str] = []
-    with nights_at(root) as nights:
+    with nights_at(str(tmp_path_factory.mktemp("quiet"))) as nights:
         fill(nights)
         with writes_watched(nights, written.append):
             assert nights.call(*WORDS).returncode == 0
         return figures(nights), written
 
 
-def test_every_step_is_there_and_writes_what_its_list_says(tmp_path: Path) -> None:
-    found, written = quiet(str(tmp_path))
+def test_every_step_is_there_and_writes_what_its_list_says(quiet: Quiet) -> None:
+    found, written = quiet
     assert [row["checkpoint"] for row in found] == ["step-1", "step-2"]
     of_step = [step.name for step in STEPS]
     assert [name for name in written if name in of_step] == of_step * 2
@@ -148,8 +152,8 @@ def test_every_step_is_there_and_writes_what_its_list_says(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_killed_after_any_write_the_next_call_goes_on(tmp_path: Path) -> None:
-    expected, written = quiet(str(tmp_path / "quiet"))
+def test_killed_after_any_write_the_next_call_goes_on(quiet: Quiet, tmp_path: Path) -> None:
+    expected, written = quiet
     # Before its first row a night is as if it had not begun.
     for at in range(written.index("write_history"), len(written)):
         with nights_at(str(tmp_path / f"killed-{at}")) as nights:
@@ -184,11 +188,16 @@ def die(root: str, at: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_leaves_what_the_next_one_goes_on_with(tmp_path: Path) -> None:
-    expected, written = quiet(str(tmp_path / "quiet"))
-    # Of the second checkpoint: amid its comparison, and after each step.
+def test_a_process_that_is_killed_leaves_what_the_next_one_goes_on_with(
+    quiet: Quiet, tmp_path: Path
+) -> None:
+    expected, written = quiet
+    # Of the second checkpoint: amid its comparison, and after the last step; with `make soak`
+    # after each.
     second = written.index("write")
     steps = [at for at in range(second, len(written)) if written[at] in [s.name for s in STEPS]]
+    if not IS_SOAK:
+        steps = steps[-1:]
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
     for at in (second, *steps):
@@ -225,9 +234,9 @@ def test_a_step_that_writes_elsewhere_is_seen(
 
 @pytest.mark.services
 def test_on_object_storage_with_faults_the_history_is_that_of_a_quiet_night(
-    tmp_path: Path,
+    quiet: Quiet,
 ) -> None:
-    expected, written = quiet(str(tmp_path / "quiet"))
+    expected, written = quiet
     # The last thing written before the last row; `make soak` goes through every step after the
     # first row, half a minute each, which is what faults make a call wait.
     points = [len(written) - 1 - written[::-1].index("write")]

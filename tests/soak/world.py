@@ -33,6 +33,8 @@ class Size:
     shards: int
     samples_a_shard: int
     nodes: int
+    head_works: bool = True
+    """Whether the head, which is never lost, has a GPU too."""
 
 
 class Call:
@@ -152,7 +154,8 @@ def world(folder: Path, size: Size, seed: int) -> Iterator[World]:
         proxy = stack.enter_context(FaultyProxy(server.port, seed))
         # Before the nodes: their workers inherit it.
         stack.enter_context(environment(client_environment(proxy.url)))
-        cluster = Cluster(initialize_head=True, head_node_args=NODE)
+        head = NODE if size.head_works else {**NODE, "num_gpus": 0}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         stack.callback(cluster.shutdown)
         for _ in range(size.nodes - 1):
             cluster.add_node(**NODE)

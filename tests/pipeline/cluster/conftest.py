@@ -8,9 +8,10 @@ import pytest
 import ray
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def joined(cluster_address: str) -> Iterator[None]:
-    """This process is on the cluster."""
+    """This process is on the cluster: to join it takes a second, and each time Ray starts workers
+    anew."""
     ray.init(cluster_address, logging_level="ERROR", log_to_driver=False)
     yield
     ray.shutdown()

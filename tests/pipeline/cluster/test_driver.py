@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import ray
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ray.exceptions import ObjectLostError
 
@@ -37,6 +37,8 @@ SCORE, RAISE, DIE, DIE_COMMITTED = "score", "raise", "die", "die after the commi
 LOST = "what was shared is lost"
 """Unless it was shared anew since the worker began with it."""
 MAX_ATTEMPTS = 3
+N_SCRIPTS = int(os.environ.get("MASC_SCRIPTS", "2"))
+"""Drawn ones; `make soak` draws more."""
 
 Script = list[list[str]]
 """By shard, what happens at each attempt; after the last, it is scored."""
@@ -157,7 +159,8 @@ def drive(
 fates = st.lists(st.sampled_from([RAISE, DIE, DIE_COMMITTED]), max_size=MAX_ATTEMPTS)
 
 
-@settings(max_examples=6, suppress_health_check=list(HealthCheck))
+@settings(max_examples=N_SCRIPTS, suppress_health_check=list(HealthCheck))
+@example(script=[[DIE_COMMITTED], [RAISE, DIE], [RAISE] * MAX_ATTEMPTS, []], n_workers=2)
 @given(script=st.lists(fates, min_size=1, max_size=6), n_workers=st.integers(1, 3))
 def test_whatever_workers_do_each_shard_is_committed_once_or_set_aside(
     script: Script, n_workers: int, joined: None, tmp_path_factory: pytest.TempPathFactory

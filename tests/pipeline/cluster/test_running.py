@@ -48,7 +48,7 @@ def count(
     )
 
 
-def test_a_run_goes_on_where_it_stopped_and_starts_no_ray_for_nothing(
+def test_a_run_goes_on_where_it_stopped_and_starts_no_ray_for_nothing_or_what_is_refused(
     cluster_address: str, tmp_path: Path
 ) -> None:
     one, two, three = write(tmp_path, one="ab\nb\na\n", two="a\n", three="")
@@ -62,6 +62,10 @@ def test_a_run_goes_on_where_it_stopped_and_starts_no_ray_for_nothing(
     assert worker["device_name"] == "none"
 
     assert count(tmp_path, [one, two], NOWHERE) == Outcome(3, 0)
+    assert description_of(tmp_path / "run") == described
+
+    with pytest.raises(CallError, match="starts is 'b', there 'a'"):
+        count(tmp_path, [one, two], NOWHERE, start="b")
     assert description_of(tmp_path / "run") == described
 
     [two] = write(tmp_path, two="a\na\na\n")
@@ -85,25 +89,6 @@ def test_a_shard_that_always_fails_is_set_aside_until_the_next_call(
     [bad] = write(tmp_path, bad="a\n")
     assert count(tmp_path, [good, bad], cluster_address) == Outcome(3, 0)
     assert list((tmp_path / "run" / "failed").iterdir()) == []
-    assert description_of(tmp_path / "run")["state"] == "done"
-
-
-def test_a_run_of_which_nothing_can_be_done_is_incomplete(
-    cluster_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shard_queue, "FIRST_PAUSE", 0.01)
-    with pytest.raises(Incomplete, match="no shard could be counted"):
-        count(tmp_path, write(tmp_path, bad=POISON), cluster_address)
-    assert description_of(tmp_path / "run")["state"] == "stopped"
-
-
-def test_another_configuration_is_refused_before_there_is_a_cluster(
-    cluster_address: str, tmp_path: Path
-) -> None:
-    shards = write(tmp_path, one="a\nb\n")
-    count(tmp_path, shards, cluster_address)
-    with pytest.raises(CallError, match="starts is 'b', there 'a'"):
-        count(tmp_path, shards, NOWHERE, start="b")
     assert description_of(tmp_path / "run")["state"] == "done"
 
 
@@ -155,7 +140,7 @@ class Learning(LineCounting):
         return {**super().described(), "learnt": self.learnt}
 
 
-def test_the_record_of_a_run_that_stopped_says_what_was_known_by_then(
+def test_a_run_of_which_nothing_can_be_done_is_incomplete_and_its_record_says_what_was_known(
     cluster_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_queue, "FIRST_PAUSE", 0.01)
