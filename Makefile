@@ -10,10 +10,9 @@ help: ## what there is to make
 
 setup: $(VENV)/installed ## build .venv with everything that demo and test need
 
-# What is imported is compiled then; most of it never is.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 demo: $(VENV)/installed demo/made ## render a data set, score it, print the leaderboard
