@@ -14,7 +14,7 @@ import pytest
 
 from tests.jobs.test_evaluate import write_good_shards
 
-N_INTERRUPTS = int(os.environ.get("MASC_INTERRUPTS", "3"))
+N_INTERRUPTS = int(os.environ.get("MASC_INTERRUPTS", "2"))
 """`make soak` presses it more often."""
 EARLIEST, LATEST = 0.05, 6.0
 BEGUN = "begun"
