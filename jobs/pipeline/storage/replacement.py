@@ -22,6 +22,9 @@ from jobs.pipeline.storage.retry import with_retries
 
 log = logging.getLogger(__name__)
 
+BESIDE = ".replacement-"
+"""Begins the names of folders in which files wait for their places."""
+
 
 @contextmanager
 def _alone_in(folder: str) -> Iterator[None]:
@@ -46,10 +49,6 @@ def _remove_leftovers(folder: Path) -> None:
                 shutil.rmtree(beside, ignore_errors=True)
         finally:
             os.close(directory)
-
-
-BESIDE = ".replacement-"
-"""Begins the names of folders in which files wait for their places."""
 
 
 class Replacement:
